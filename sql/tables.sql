@@ -1,0 +1,192 @@
+-- The tables. Ids are text in byte order ("C"), which is also the order of ties.
+
+CREATE TABLE sparkify.raw_tracks (
+    row_index        text,
+    track_id         text,
+    artists          text,
+    album_name       text,
+    track_name       text,
+    popularity       text,
+    duration_ms      text,
+    explicit         text,
+    danceability     text,
+    energy           text,
+    key              text,
+    loudness         text,
+    mode             text,
+    speechiness      text,
+    acousticness     text,
+    instrumentalness text,
+    liveness         text,
+    valence          text,
+    tempo            text,
+    time_signature   text,
+    track_genre      text
+);
+COMMENT ON TABLE sparkify.raw_tracks IS
+    'Catalogue rows as delivered, every column as text. Filled by load_tracks() or COPY, read by clean_tracks().';
+COMMENT ON COLUMN sparkify.raw_tracks.row_index IS
+    'The unnamed first column of the Kaggle file; ignored when rows are compared.';
+
+CREATE TABLE sparkify.rejected_tracks (
+    LIKE sparkify.raw_tracks,
+    reason      text        NOT NULL,
+    rejected_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+COMMENT ON TABLE sparkify.rejected_tracks IS
+    'Raw rows that clean_tracks() refused, with the reason.';
+
+CREATE TABLE sparkify.tracks (
+    track_id         text COLLATE "C" PRIMARY KEY,
+    track_name       text             NOT NULL,
+    artists          text[]           NOT NULL CHECK (pg_catalog.cardinality(artists) > 0),
+    primary_artist   text             GENERATED ALWAYS AS (artists[1]) STORED,
+    album_name       text,
+    genres           text[]           NOT NULL DEFAULT '{}',
+    primary_genre    text,
+    popularity       integer          CHECK (popularity BETWEEN 0 AND 100),
+    duration_ms      integer          CHECK (duration_ms > 0),
+    explicit         boolean,
+    danceability     double precision CHECK (danceability BETWEEN 0 AND 1),
+    energy           double precision CHECK (energy BETWEEN 0 AND 1),
+    key              integer          CHECK (key BETWEEN 0 AND 11),
+    loudness         double precision CHECK (loudness BETWEEN -60 AND 10),
+    mode             integer          CHECK (mode IN (0, 1)),
+    speechiness      double precision CHECK (speechiness BETWEEN 0 AND 1),
+    acousticness     double precision CHECK (acousticness BETWEEN 0 AND 1),
+    instrumentalness double precision CHECK (instrumentalness BETWEEN 0 AND 1),
+    liveness         double precision CHECK (liveness BETWEEN 0 AND 1),
+    valence          double precision CHECK (valence BETWEEN 0 AND 1),
+    tempo            double precision CHECK (tempo > 0 AND tempo < 'Infinity'),
+    time_signature   integer          CHECK (time_signature BETWEEN 1 AND 7),
+    song_key         uuid             GENERATED ALWAYS AS (sparkify.song_key(track_name, artists)) STORED
+);
+COMMENT ON TABLE sparkify.tracks IS
+    'The catalogue: one row a track, typed, NULL where a value is unknown. Filled by clean_tracks() and generate_tracks(), or by INSERT.';
+COMMENT ON COLUMN sparkify.tracks.genres IS 'Every genre the track was delivered under, in byte order.';
+COMMENT ON COLUMN sparkify.tracks.primary_genre IS 'Genre of the most popular delivered row; the first by name where several tie.';
+COMMENT ON COLUMN sparkify.tracks.song_key IS 'Same name and artists, trimmed and case-blind, is the same song: see song_key().';
+CREATE INDEX tracks_genres_idx ON sparkify.tracks USING gin (genres);
+
+CREATE TABLE sparkify.users (
+    user_id       text COLLATE "C" PRIMARY KEY,
+    age           integer CHECK (age BETWEEN 0 AND 150),
+    country       text,
+    genre_weights jsonb CHECK (pg_catalog.jsonb_typeof(genre_weights) = 'object'),
+    created_at    timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+COMMENT ON TABLE sparkify.users IS 'Listeners. genre_weights is the declared taste, genre name to weight; NULL where none was declared.';
+
+CREATE TABLE sparkify.listening_events (
+    user_id    text COLLATE "C" NOT NULL,
+    track_id   text COLLATE "C" NOT NULL,
+    played_at  timestamptz NOT NULL CHECK (pg_catalog.isfinite(played_at)),
+    ms_played  integer CHECK (ms_played >= 0),
+    skipped    boolean,
+    session_id text COLLATE "C",
+    event_id   uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid(),
+    PRIMARY KEY (user_id, played_at, event_id)
+);
+COMMENT ON TABLE sparkify.listening_events IS
+    'Plays. Written by generate_events(), ingest_events() or INSERT; the key serves a user''s history.';
+COMMENT ON COLUMN sparkify.listening_events.event_id IS 'The same (user_id, played_at, event_id) delivered again is a duplicate.';
+
+CREATE TABLE sparkify.rejected_events (
+    event       jsonb       NOT NULL,
+    reason      text        NOT NULL,
+    rejected_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+COMMENT ON TABLE sparkify.rejected_events IS 'Events that ingest_events() refused, with the reason.';
+
+CREATE TABLE sparkify.models (
+    model_id    bigint      GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
+    kind        text        NOT NULL,
+    metric      text        NOT NULL,
+    params      jsonb       NOT NULL DEFAULT '{}',
+    metrics     jsonb       NOT NULL DEFAULT '{}',
+    fingerprint uuid        NOT NULL DEFAULT pg_catalog.gen_random_uuid(),
+    trained_at  timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    active      boolean     NOT NULL DEFAULT false,
+    recommended integer
+);
+CREATE UNIQUE INDEX models_active_idx ON sparkify.models (active) WHERE active;
+COMMENT ON TABLE sparkify.models IS 'Trained models; at most one is active, and serves.';
+COMMENT ON COLUMN sparkify.models.fingerprint IS
+    'Changes with every change of the model''s embeddings: what a cache of them is keyed by.';
+COMMENT ON COLUMN sparkify.models.recommended IS
+    'Length of the lists that refresh_recommendations() has stored for every user; NULL until it has.';
+
+CREATE TABLE sparkify.track_embeddings (
+    model_id    bigint NOT NULL REFERENCES sparkify.models ON DELETE CASCADE,
+    track_id    text COLLATE "C" NOT NULL,
+    embedding   real[] NOT NULL,
+    song_key    uuid   NOT NULL,
+    duration_ms integer,
+    PRIMARY KEY (model_id, track_id)
+);
+ALTER TABLE sparkify.track_embeddings ALTER COLUMN embedding SET STORAGE EXTERNAL;
+COMMENT ON TABLE sparkify.track_embeddings IS
+    'Track vectors of each model, with the song and the duration as they were when it was built.';
+
+CREATE TABLE sparkify.genre_embeddings (
+    model_id  bigint NOT NULL REFERENCES sparkify.models ON DELETE CASCADE,
+    genre     text COLLATE "C" NOT NULL,
+    embedding real[] NOT NULL,
+    tracks    integer NOT NULL,
+    PRIMARY KEY (model_id, genre)
+);
+COMMENT ON TABLE sparkify.genre_embeddings IS
+    'Mean of the unit vectors of each genre''s tracks, by model: what declared tastes are read against.';
+
+CREATE TABLE sparkify.user_vectors (
+    user_id  text COLLATE "C" NOT NULL,
+    model_id bigint NOT NULL,
+    vector   real[] NOT NULL,
+    strategy text   NOT NULL,
+    PRIMARY KEY (user_id, model_id)
+);
+COMMENT ON TABLE sparkify.user_vectors IS
+    'Unit vectors of the users, by model, as build_user_vectors() or refresh_recommendations() last computed them; empty for the strategy popular.';
+
+CREATE TABLE sparkify.user_recommendations (
+    user_id           text COLLATE "C" NOT NULL,
+    model_id          bigint  NOT NULL,
+    rank              integer NOT NULL CHECK (rank >= 1),
+    recommendation_id bigint  GENERATED BY DEFAULT AS IDENTITY,
+    track_id          text COLLATE "C" NOT NULL,
+    score             real    NOT NULL,
+    strategy          text    NOT NULL,
+    generated_at      timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    PRIMARY KEY (user_id, model_id, rank)
+);
+COMMENT ON TABLE sparkify.user_recommendations IS
+    'Recommendations as refresh_recommendations() last stored them, by user and model, rank 1 the best.';
+
+CREATE TABLE sparkify.changed_users (
+    user_id text COLLATE "C" NOT NULL
+);
+COMMENT ON TABLE sparkify.changed_users IS
+    'Users that were added, or whose events changed, since refresh_recommendations() last took them up; filled by triggers, a user may stand here several times.';
+
+CREATE TABLE sparkify.pipeline_runs (
+    run_id      bigint      NOT NULL,
+    step        text        NOT NULL,
+    status      text        NOT NULL CHECK (status IN ('running', 'succeeded', 'failed', 'skipped')),
+    started_at  timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    finished_at timestamptz,
+    rows        bigint,
+    message     text,
+    PRIMARY KEY (run_id, step)
+);
+CREATE SEQUENCE sparkify.pipeline_run_id_seq OWNED BY sparkify.pipeline_runs.run_id;
+COMMENT ON TABLE sparkify.pipeline_runs IS 'One row for each step of each run of the pipeline.';
+
+-- What users fill and jobs write belongs in a dump.
+SELECT pg_catalog.pg_extension_config_dump(t, '')
+FROM pg_catalog.unnest(ARRAY[
+    'sparkify.raw_tracks', 'sparkify.rejected_tracks', 'sparkify.tracks', 'sparkify.users',
+    'sparkify.listening_events', 'sparkify.rejected_events', 'sparkify.models',
+    'sparkify.models_model_id_seq', 'sparkify.track_embeddings', 'sparkify.genre_embeddings',
+    'sparkify.user_vectors', 'sparkify.user_recommendations',
+    'sparkify.user_recommendations_recommendation_id_seq', 'sparkify.changed_users',
+    'sparkify.pipeline_runs', 'sparkify.pipeline_run_id_seq']::pg_catalog.regclass[]) AS t;

@@ -1,0 +1,90 @@
+-- Triggers that keep track of change.
+
+-- The writer of an event need not be able to write the bookkeeping: definer's rights.
+CREATE FUNCTION sparkify.note_inserted_users() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO sparkify.changed_users SELECT DISTINCT user_id FROM new_rows;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION sparkify.note_inserted_users() IS 'Trigger: remembers the users of added rows in changed_users.';
+
+CREATE FUNCTION sparkify.note_deleted_users() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO sparkify.changed_users SELECT DISTINCT user_id FROM old_rows;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION sparkify.note_deleted_users() IS 'Trigger: remembers the users of deleted rows in changed_users.';
+
+CREATE FUNCTION sparkify.note_updated_users() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO sparkify.changed_users
+    SELECT user_id FROM old_rows UNION SELECT user_id FROM new_rows;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION sparkify.note_updated_users() IS 'Trigger: remembers the users of changed rows in changed_users.';
+
+CREATE FUNCTION sparkify.note_all_users() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO sparkify.changed_users
+    SELECT user_id FROM sparkify.users UNION SELECT user_id FROM sparkify.user_vectors;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION sparkify.note_all_users() IS 'Trigger: remembers every user in changed_users when a table was truncated.';
+
+CREATE TRIGGER listening_events_inserted AFTER INSERT ON sparkify.listening_events
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_inserted_users();
+CREATE TRIGGER listening_events_updated AFTER UPDATE ON sparkify.listening_events
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_updated_users();
+CREATE TRIGGER listening_events_deleted AFTER DELETE ON sparkify.listening_events
+    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_deleted_users();
+CREATE TRIGGER listening_events_truncated AFTER TRUNCATE ON sparkify.listening_events
+    FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_all_users();
+CREATE TRIGGER users_inserted AFTER INSERT ON sparkify.users
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_inserted_users();
+CREATE TRIGGER users_updated AFTER UPDATE ON sparkify.users
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_updated_users();
+CREATE TRIGGER users_deleted AFTER DELETE ON sparkify.users
+    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_deleted_users();
+CREATE TRIGGER users_truncated AFTER TRUNCATE ON sparkify.users
+    FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_all_users();
+
+-- Embeddings are immutable per model; whoever changes them by hand all the same
+-- makes another model of it, which every cache notices.
+CREATE FUNCTION sparkify.renew_inserted_fingerprints() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    UPDATE sparkify.models SET fingerprint = gen_random_uuid()
+    WHERE model_id IN (SELECT DISTINCT model_id FROM new_rows);
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION sparkify.renew_inserted_fingerprints() IS 'Trigger: gives the models of added embeddings a new fingerprint.';
+
+CREATE FUNCTION sparkify.renew_changed_fingerprints() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    UPDATE sparkify.models SET fingerprint = gen_random_uuid()
+    WHERE model_id IN (SELECT DISTINCT model_id FROM old_rows);
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION sparkify.renew_changed_fingerprints() IS 'Trigger: gives the models of changed or deleted embeddings a new fingerprint.';
+
+CREATE FUNCTION sparkify.renew_all_fingerprints() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    UPDATE sparkify.models SET fingerprint = gen_random_uuid();
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION sparkify.renew_all_fingerprints() IS 'Trigger: gives every model a new fingerprint when the embeddings were truncated.';
+
+CREATE TRIGGER track_embeddings_inserted AFTER INSERT ON sparkify.track_embeddings
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.renew_inserted_fingerprints();
+CREATE TRIGGER track_embeddings_updated AFTER UPDATE ON sparkify.track_embeddings
+    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.renew_changed_fingerprints();
+CREATE TRIGGER track_embeddings_deleted AFTER DELETE ON sparkify.track_embeddings
+    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.renew_changed_fingerprints();
+CREATE TRIGGER track_embeddings_truncated AFTER TRUNCATE ON sparkify.track_embeddings
+    FOR EACH STATEMENT EXECUTE FUNCTION sparkify.renew_all_fingerprints();

@@ -1,0 +1,1 @@
+//! SQL-callable functions, a module per capability: check, load, compute, store.
