@@ -11,7 +11,8 @@
 use std::cell::Cell;
 use std::ffi::{CStr, CString, c_int, c_void};
 
-use pgrx::{AsPgCStr, pg_guard};
+use pgrx::pg_guard;
+use pgrx::pg_sys::AsPgCStr;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::spi;
