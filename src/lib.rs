@@ -6,3 +6,7 @@ use pgrx::prelude::*;
 
 mod api;
 mod storage;
+
+extension_sql_file!("../sql/tables.sql", name = "tables", requires = [song_key]);
+extension_sql_file!("../sql/triggers.sql", name = "triggers", requires = ["tables"]);
+extension_sql_file!("../sql/catalogue.sql", name = "catalogue", requires = ["tables", song_key]);

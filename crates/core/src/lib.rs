@@ -10,6 +10,7 @@
 //! must be safe to unwind out of: inside a server the call raises when the
 //! statement was cancelled.
 
+pub mod catalogue;
 pub mod error;
 
 pub use error::{Error, Result};
