@@ -11,6 +11,7 @@
 //! statement was cancelled.
 
 pub mod embedding;
+pub mod catalogue;
 pub mod error;
 pub mod taste;
 
