@@ -11,6 +11,7 @@
 //! statement was cancelled.
 
 pub mod error;
+pub mod rank;
 
 pub use error::{Error, Result};
 
