@@ -11,7 +11,11 @@ mod storage;
 
 pgrx::extension_sql_file!("../sql/tables.sql", name = "tables", requires = [song_key]);
 pgrx::extension_sql_file!("../sql/triggers.sql", name = "triggers", requires = ["tables"]);
-pgrx::extension_sql_file!("../sql/catalogue.sql", name = "catalogue", requires = ["tables", song_key]);
+pgrx::extension_sql_file!(
+    "../sql/catalogue.sql",
+    name = "catalogue",
+    requires = ["tables", song_key]
+);
 
 /// Required by `cargo pgrx test`.
 #[cfg(test)]

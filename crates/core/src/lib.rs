@@ -10,9 +10,10 @@
 //! must be safe to unwind out of: inside a server the call raises when the
 //! statement was cancelled.
 
-pub mod embedding;
 pub mod catalogue;
+pub mod embedding;
 pub mod error;
+pub mod rank;
 pub mod taste;
 
 pub use error::{Error, Result};
