@@ -1,5 +1,9 @@
-//! The catalogue: what a song is, and how raw rows become tracks.
+//! The catalogue: what a track is, what a song is, and how raw rows become tracks.
 
+mod clean;
 mod song;
+mod track;
 
+pub use clean::{Cleaned, Cleaner, RawTrack, Refusal, row_hash};
 pub use song::song_key;
+pub use track::{EXPLICIT, FEATURES, Feature, RAW_COLUMNS, Track};
