@@ -43,6 +43,8 @@ const ANALYSIS: [usize; 5] = [2, 7, 11, 12, 13];
 /// A row that cannot become a track.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
+    /// The number the row came with.
+    pub row_index: Option<String>,
     /// The row as it came.
     pub row: Vec<Option<String>>,
     /// What it lacks.
@@ -122,8 +124,9 @@ impl Cleaner {
         Cleaner::default()
     }
 
-    /// Reads a row.
-    pub fn push(&mut self, row: &RawTrack) {
+    /// Reads a row. Its index, if it came with one, is kept where the row is refused
+    /// and plays no part otherwise.
+    pub fn push(&mut self, row: &RawTrack, row_index: Option<&str>) {
         self.read += 1;
         let hash = row_hash(row);
         let text = |column: usize| row[column].map(str::trim).filter(|text| !text.is_empty());
@@ -144,6 +147,7 @@ impl Cleaner {
                     .map(|(name, _)| *name)
                     .collect();
                 self.refusals.push(Refusal {
+                    row_index: row_index.map(str::to_owned),
                     row: row.iter().map(|value| value.map(str::to_owned)).collect(),
                     reason: format!("no {}", lacking.join(", no ")),
                 });

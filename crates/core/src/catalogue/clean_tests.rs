@@ -17,7 +17,7 @@ fn row<'a>(changes: &[(&str, &'a str)]) -> RawTrack<'a> {
 
 fn clean(rows: &[RawTrack]) -> Cleaned {
     let mut cleaner = Cleaner::new();
-    rows.iter().for_each(|row| cleaner.push(row));
+    rows.iter().for_each(|row| cleaner.push(row, None));
     cleaner.finish()
 }
 
@@ -213,7 +213,7 @@ fn owned_row() -> impl Strategy<Value = OwnedRow> {
 fn clean_owned(rows: &[OwnedRow]) -> Cleaned {
     let mut cleaner = Cleaner::new();
     for row in rows {
-        cleaner.push(&std::array::from_fn(|column| row[column].as_deref()));
+        cleaner.push(&std::array::from_fn(|column| row[column].as_deref()), None);
     }
     cleaner.finish()
 }
