@@ -1,4 +1,6 @@
 //! The only code that talks to tables.
 
 pub mod bulk;
+pub mod catalogue;
 pub mod spi;
+pub mod track_file;

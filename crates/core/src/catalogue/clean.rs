@@ -16,7 +16,6 @@
 //! memory holds the tracks and sixteen bytes for every distinct row, and the
 //! cost is that of reading each row once.
 
-use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use xxhash_rust::xxh3::xxh3_128;
@@ -174,12 +173,12 @@ impl Cleaner {
             repaired: values.repaired,
             failed: values.failed,
         };
-        match self.tracks.entry(track_id.to_owned()) {
-            Entry::Vacant(entry) => {
-                entry.insert(fill(genre.map(str::to_owned).into_iter().collect()));
+        match self.tracks.get_mut(track_id) {
+            None => {
+                let track = fill(genre.map(str::to_owned).into_iter().collect());
+                self.tracks.insert(track_id.to_owned(), track);
             }
-            Entry::Occupied(mut entry) => {
-                let kept = entry.get_mut();
+            Some(kept) => {
                 let mut genres = std::mem::take(&mut kept.track.genres);
                 if let Some(genre) = genre
                     && let Err(at) = genres.binary_search_by(|have| have.as_str().cmp(genre))
