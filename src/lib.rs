@@ -14,7 +14,7 @@ pgrx::extension_sql_file!("../sql/triggers.sql", name = "triggers", requires = [
 pgrx::extension_sql_file!(
     "../sql/catalogue.sql",
     name = "catalogue",
-    requires = ["tables", song_key]
+    requires = ["tables", song_key, load_tracks, clean_tracks]
 );
 
 /// Required by `cargo pgrx test`.
