@@ -16,6 +16,7 @@ pgrx::extension_sql_file!(
     name = "catalogue",
     requires = ["tables", song_key, load_tracks, clean_tracks]
 );
+pgrx::extension_sql_file!("../sql/serving.sql", name = "serving", finalize);
 
 /// Required by `cargo pgrx test`.
 #[cfg(test)]
