@@ -214,13 +214,13 @@ CREATE TRIGGER listening_events_deleted_plays AFTER DELETE ON sparkify.listening
     REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_deleted_plays();
 CREATE TRIGGER listening_events_truncated_plays AFTER TRUNCATE ON sparkify.listening_events
     FOR EACH STATEMENT EXECUTE FUNCTION sparkify.mark_stale('plays');
-CREATE TRIGGER user_recommendations_inserted AFTER INSERT ON sparkify.user_recommendations
+CREATE TRIGGER user_recommendations_inserted_lists AFTER INSERT ON sparkify.user_recommendations
     REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_inserted_lists();
-CREATE TRIGGER user_recommendations_updated AFTER UPDATE ON sparkify.user_recommendations
+CREATE TRIGGER user_recommendations_updated_lists AFTER UPDATE ON sparkify.user_recommendations
     REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_updated_lists();
-CREATE TRIGGER user_recommendations_deleted AFTER DELETE ON sparkify.user_recommendations
+CREATE TRIGGER user_recommendations_deleted_lists AFTER DELETE ON sparkify.user_recommendations
     REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_deleted_lists();
-CREATE TRIGGER user_recommendations_truncated AFTER TRUNCATE ON sparkify.user_recommendations
+CREATE TRIGGER user_recommendations_truncated_lists AFTER TRUNCATE ON sparkify.user_recommendations
     FOR EACH STATEMENT EXECUTE FUNCTION sparkify.mark_stale('recommendations');
 CREATE TRIGGER tracks_changed AFTER INSERT OR DELETE OR TRUNCATE ON sparkify.tracks
     FOR EACH STATEMENT EXECUTE FUNCTION sparkify.mark_stale('plays', 'recommendations');
@@ -385,7 +385,7 @@ DECLARE
     here    bigint;
 BEGIN
     -- Another session is at it: its result is as good.
-    IF NOT pg_try_advisory_xact_lock(hashtextextended('sparkify.refresh_summaries', 0)) THEN
+    IF NOT pg_try_advisory_xact_lock(hashtext('sparkify'), 4) THEN
         RETURN 0;
     END IF;
 
