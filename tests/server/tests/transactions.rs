@@ -6,10 +6,10 @@ use sparkify_server_tests::{Server, refusal};
 
 /// Six tracks in two clearly different genres, and a model of two dimensions.
 const SMALL: &str = "
-    INSERT INTO sparkify.tracks (track_id, track_name, artists, genres, primary_genre, energy, valence, popularity)
+    INSERT INTO sparkify.tracks (track_id, track_name, artists, genres, primary_genre, energy, popularity)
     SELECT 't' || i, 'Song ' || i, ARRAY['Artist ' || i],
         ARRAY[CASE WHEN i <= 5 THEN 'calm' ELSE 'loud' END], CASE WHEN i <= 5 THEN 'calm' ELSE 'loud' END,
-        CASE WHEN i <= 5 THEN 0.1 ELSE 0.9 END + i * 0.005, 0.5 + (i % 3) * 0.1, i * 5
+        CASE WHEN i <= 5 THEN 0.1 ELSE 0.9 END + i * 0.005, i * 5
     FROM generate_series(1, 10) AS i;
     INSERT INTO sparkify.users (user_id) VALUES ('ann'), ('bob');
     SELECT sparkify.build_embeddings(2);";
