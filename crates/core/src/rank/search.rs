@@ -134,6 +134,22 @@ impl<'a> Search<'a> {
         self.tile_reaching(scratch, first, blocks, self.threshold);
     }
 
+    /// As [`Search::tile`], scoring all tracks.
+    pub fn whole_tile(&mut self, scratch: &mut Scratch, first: usize, blocks: usize) {
+        let start = (first * BLOCK) as u32;
+        let tracks = (blocks * BLOCK).min(self.index.len() - first * BLOCK);
+        let mut count = 0;
+        for position in start..start + tracks as u32 {
+            scratch.positions[count] = position;
+            count += usize::from(self.is_candidate(position));
+        }
+        self.score(&scratch.positions[..count], &mut scratch.dots);
+    }
+
+    fn is_candidate(&self, position: u32) -> bool {
+        self.candidates.as_ref().is_none_or(|candidates| candidates.contains(position))
+    }
+
     fn tile_reaching(
         &mut self,
         scratch: &mut Scratch,
