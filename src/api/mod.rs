@@ -1,3 +1,4 @@
 //! SQL-callable functions, a module per capability: check, load, compute, store.
 
 mod catalogue;
+mod explore;

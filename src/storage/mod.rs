@@ -2,5 +2,6 @@
 
 pub mod bulk;
 pub mod catalogue;
+pub mod columns;
 pub mod spi;
 pub mod track_file;
