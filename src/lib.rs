@@ -25,6 +25,7 @@ pgrx::extension_sql_file!(
         outlier_tracks
     ]
 );
+pgrx::extension_sql_file!("../sql/serving.sql", name = "serving", finalize);
 
 /// Required by `cargo pgrx test`.
 #[cfg(test)]

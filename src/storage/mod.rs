@@ -2,6 +2,12 @@
 
 pub mod bulk;
 pub mod catalogue;
+pub mod catalogue_index;
+pub mod checks;
 pub mod columns;
+pub mod features;
+pub mod listeners;
+pub mod models;
+pub mod serving;
 pub mod spi;
 pub mod track_file;
