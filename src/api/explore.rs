@@ -96,11 +96,12 @@ fn profile_tracks() -> TableIterator<
         let data_type = if feature.integer { "integer" } else { "double precision" };
         numeric_profile(feature.name, data_type, &explore::summarise(column))
     });
-    // Quartiles and outliers of a yes or no say nothing.
+    // Quartiles and outliers of a yes or no say nothing. It stands after duration_ms.
     let mut explicit = numeric_profile(EXPLICIT, "boolean", &explore::summarise(&all.explicit));
     (explicit.6, explicit.7, explicit.8, explicit.9, explicit.10) = (None, None, None, None, None);
     (explicit.12, explicit.13) = (None, None);
-    let rows: Vec<Profile> = texts.chain(numbers).chain([explicit]).collect();
+    let mut rows: Vec<Profile> = texts.chain(numbers).collect();
+    rows.insert(TEXT_COLUMNS.len() + 2, explicit);
     TableIterator::new(rows)
 }
 
