@@ -4,6 +4,7 @@ pub mod bulk;
 pub mod catalogue;
 pub mod catalogue_index;
 pub mod checks;
+pub mod columns;
 pub mod features;
 pub mod listeners;
 pub mod models;
