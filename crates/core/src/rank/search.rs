@@ -22,13 +22,15 @@ const RUN_BLOCKS: usize = 4;
 const RUNS: usize = 64;
 /// Up to this many candidates are scored without bounding them.
 const SCORED_CANDIDATES: usize = 1024;
+/// Rows that are asked for ahead, per query and tile.
+const PREFETCHED: usize = 32;
 /// Longer lists are sorted instead of kept in order.
 const LONGEST_LIST: usize = 2048;
 
 /// Room for the tracks of a tile, shared by the searches of a thread.
 pub struct Scratch {
-    positions: Vec<u32>,
-    dots: Vec<f64>,
+    pub positions: Vec<u32>,
+    pub dots: Vec<f64>,
 }
 
 impl Scratch {
@@ -97,7 +99,7 @@ impl<'a> Search<'a> {
         if let Some(Set::Sorted(sorted)) = &self.candidates {
             let count = sorted.len();
             scratch.positions[..count].copy_from_slice(sorted);
-            self.score(scratch, count);
+            self.score(&scratch.positions[..count], &mut scratch.dots);
             return false;
         }
         let share = match candidates {
@@ -132,6 +134,22 @@ impl<'a> Search<'a> {
         self.tile_reaching(scratch, first, blocks, self.threshold);
     }
 
+    /// As [`Search::tile`], scoring all tracks.
+    pub fn whole_tile(&mut self, scratch: &mut Scratch, first: usize, blocks: usize) {
+        let start = (first * BLOCK) as u32;
+        let tracks = (blocks * BLOCK).min(self.index.len() - first * BLOCK);
+        let mut count = 0;
+        for position in start..start + tracks as u32 {
+            scratch.positions[count] = position;
+            count += usize::from(self.is_candidate(position));
+        }
+        self.score(&scratch.positions[..count], &mut scratch.dots);
+    }
+
+    fn is_candidate(&self, position: u32) -> bool {
+        self.candidates.as_ref().is_none_or(|candidates| candidates.contains(position))
+    }
+
     fn tile_reaching(
         &mut self,
         scratch: &mut Scratch,
@@ -139,33 +157,43 @@ impl<'a> Search<'a> {
         blocks: usize,
         threshold: i32,
     ) {
-        let mut count = self.kernel.reaching(
-            self.index.blocks(first, blocks),
-            &self.bounds.codes,
-            threshold.max(self.threshold),
-            (first * BLOCK) as u32,
-            &mut scratch.positions,
-        );
-        let positions = &mut scratch.positions;
-        while count > 0 && positions[count - 1] as usize >= self.index.len() {
+        let threshold = threshold.max(self.threshold);
+        let count = self.find(&mut scratch.positions, first, blocks, threshold);
+        self.score(&scratch.positions[..count], &mut scratch.dots);
+    }
+
+    /// Writes the positions in `blocks` blocks from `first` whose bound
+    /// reaches the cutoff to `out`; returns how many.
+    pub fn find_in_tile(&self, out: &mut [u32], first: usize, blocks: usize) -> usize {
+        self.find(out, first, blocks, self.threshold)
+    }
+
+    fn find(&self, out: &mut [u32], first: usize, blocks: usize, threshold: i32) -> usize {
+        let tile = self.index.blocks(first, blocks);
+        let start = (first * BLOCK) as u32;
+        let mut count = self.kernel.reaching(tile, &self.bounds.codes, threshold, start, out);
+        while count > 0 && out[count - 1] as usize >= self.index.len() {
             count -= 1;
         }
         if let Some(candidates) = &self.candidates {
             let mut kept = 0;
             for at in 0..count {
-                positions[kept] = positions[at];
-                kept += usize::from(candidates.contains(positions[at]));
+                out[kept] = out[at];
+                kept += usize::from(candidates.contains(out[at]));
             }
             count = kept;
         }
-        if count > 0 {
-            self.score(scratch, count);
-        }
+        let near = &out[..count.min(PREFETCHED)];
+        self.kernel.prefetch(self.index.rows(), self.query.len(), self.index.norms(), near);
+        count
     }
 
-    fn score(&mut self, scratch: &mut Scratch, count: usize) {
-        let positions = &scratch.positions[..count];
-        let dots = &mut scratch.dots[..count];
+    /// Scores the tracks at `positions`, ascending, and takes in the best;
+    /// `dots` has room for all.
+    pub fn score(&mut self, positions: &[u32], dots: &mut [f64]) {
+        if positions.is_empty() {
+            return;
+        }
         self.kernel.dots(self.index.rows(), positions, &self.query, dots);
         let mut changed = false;
         for (&position, &dot) in positions.iter().zip(&*dots) {

@@ -37,14 +37,14 @@ unsafe fn sums<const N: usize>(blocks: *const u8, codes: *const i8, groups: usiz
 pub fn reaching(blocks: &[u8], codes: &[i8], threshold: i32, first: u32, out: &mut [u32]) -> usize {
     let threshold = _mm512_set1_epi32(threshold.saturating_add(offset(codes)));
     match codes.len() / GROUP {
-        4 => reaching_groups(blocks, codes, 4, threshold, first, out),
-        groups => reaching_groups(blocks, codes, groups, threshold, first, out),
+        4 => reaching_groups::<4>(blocks, codes, 4, threshold, first, out),
+        groups => reaching_groups::<0>(blocks, codes, groups, threshold, first, out),
     }
 }
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-fn reaching_groups(
+fn reaching_groups<const GROUPS: usize>(
     blocks: &[u8],
     codes: &[i8],
     groups: usize,
@@ -52,6 +52,8 @@ fn reaching_groups(
     mut first: u32,
     out: &mut [u32],
 ) -> usize {
+    // A number of groups known here unrolls the loop over them.
+    let groups = if GROUPS > 0 { GROUPS } else { groups };
     let mut count = 0;
     let mut four = blocks.chunks_exact(4 * groups * RUN);
     for blocks in four.by_ref() {
@@ -79,14 +81,20 @@ fn reaching_groups(
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 pub fn maxima(blocks: &[u8], codes: &[i8], lanes: &mut [i32; BLOCK]) {
     match codes.len() / GROUP {
-        4 => maxima_groups(blocks, codes, 4, lanes),
-        groups => maxima_groups(blocks, codes, groups, lanes),
+        4 => maxima_groups::<4>(blocks, codes, 4, lanes),
+        groups => maxima_groups::<0>(blocks, codes, groups, lanes),
     }
 }
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-fn maxima_groups(blocks: &[u8], codes: &[i8], groups: usize, lanes: &mut [i32; BLOCK]) {
+fn maxima_groups<const GROUPS: usize>(
+    blocks: &[u8],
+    codes: &[i8],
+    groups: usize,
+    lanes: &mut [i32; BLOCK],
+) {
+    let groups = if GROUPS > 0 { GROUPS } else { groups };
     let mut largest = [_mm512_set1_epi32(i32::MIN); 4];
     let mut four = blocks.chunks_exact(4 * groups * RUN);
     for blocks in four.by_ref() {
@@ -114,14 +122,7 @@ fn maxima_groups(blocks: &[u8], codes: &[i8], groups: usize, lanes: &mut [i32; B
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 pub fn dots(vectors: &[f32], positions: &[u32], query: &[f64], out: &mut [f64]) {
-    const AHEAD: usize = 8;
-    for (number, (&position, out)) in positions.iter().zip(out).enumerate() {
-        if let Some(&next) = positions.get(number + AHEAD) {
-            let row = vectors.as_ptr().wrapping_add(next as usize * query.len());
-            for line in (0..query.len()).step_by(16) {
-                _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add(line).cast());
-            }
-        }
+    for (&position, out) in positions.iter().zip(out) {
         let row = &vectors[position as usize * query.len()..][..query.len()];
         let mut lanes = _mm512_setzero_pd();
         for (row, query) in row.chunks_exact(8).zip(query.chunks_exact(8)) {
