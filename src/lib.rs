@@ -25,6 +25,15 @@ pgrx::extension_sql_file!(
         outlier_tracks
     ]
 );
+pgrx::extension_sql_file!(
+    "../sql/summaries.sql",
+    name = "summaries",
+    requires = ["tables", "triggers", count_plays]
+);
+pgrx::extension_sql_file!("../sql/views.sql", name = "views", requires = ["summaries"]);
+pgrx::extension_sql_file!("../sql/pipeline.sql", name = "pipeline", requires = ["views"]);
+pgrx::extension_sql_file!("../sql/ingest.sql", name = "ingest", requires = ["tables"]);
+pgrx::extension_sql_file!("../sql/access.sql", name = "access", requires = ["tables"]);
 pgrx::extension_sql_file!("../sql/serving.sql", name = "serving", finalize);
 
 /// Required by `cargo pgrx test`.

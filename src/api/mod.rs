@@ -4,6 +4,7 @@ mod catalogue;
 mod embeddings;
 mod explore;
 mod listener;
+mod plays;
 mod recommend;
 mod refresh;
 mod validate;
