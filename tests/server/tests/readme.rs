@@ -60,13 +60,20 @@ fn every_sql_block_runs() {
         .replace("/path/to/dataset.csv", csv.to_str().unwrap())
         .replace("tracks.csv", exported.to_str().unwrap());
     let mut psql = database.program("psql");
-    psql.args(["-X", "-q", "-f", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    psql.args(["-X", "-q", "-f", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = psql.spawn().expect("psql runs");
     child.stdin.take().unwrap().write_all(script.as_bytes()).expect("psql reads");
     let output = child.wait_with_output().expect("psql ends");
     let shown = String::from_utf8_lossy(&output.stdout);
     let last = shown.lines().rev().find(|line| line.starts_with("README.md:")).unwrap_or_default();
-    assert!(output.status.success(), "the block at {last}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "the block at {last}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     println!("{} SQL blocks of README.md ran", blocks.len());
 }
 
@@ -81,7 +88,10 @@ fn every_command_exists() {
                 None => continue,
                 Some("make") => {
                     let target = words.find(|word| !word.contains('=')).unwrap_or("help");
-                    assert!(makefile.contains(&format!("\n{target}:")), "README.md:{line}: make {target}");
+                    assert!(
+                        makefile.contains(&format!("\n{target}:")),
+                        "README.md:{line}: make {target}"
+                    );
                 }
                 Some("cargo") => {
                     let package = words.skip_while(|word| *word != "-p").nth(1);
