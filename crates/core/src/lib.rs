@@ -11,6 +11,7 @@
 //! statement was cancelled.
 
 pub mod error;
+pub mod simulate;
 
 pub use error::{Error, Result};
 

@@ -1,0 +1,125 @@
+//! A listening simulator: users with hidden tastes, and what they play.
+//!
+//! # Time without memory
+//!
+//! Everything about a user at a time is a pure function of (seed, options,
+//! catalogue, user, time). A listening day is generated from a key of the user and
+//! the day; discoveries, tastes and the popularity of tracks are functions of time.
+//! So the plays in [t₀, t₁) and in [t₁, t₂) together are those in [t₀, t₂), for any
+//! cut, any number of threads and any order of the users. What a caller keeps
+//! between calls is the clock, the seed, the options, the start and the
+//! [`Calibration`].
+//!
+//! # Parts
+//!
+//! [`people`] makes users and their tastes, [`Simulation::calibrate`] sets the level
+//! of listening and skipping for the users and tracks at hand, [`Simulation::run`]
+//! hands out plays, [`report`] measures plays against what is published.
+//! A play costs about a third of a microsecond.
+
+mod activity;
+mod calibration;
+pub mod catalogue;
+mod listening;
+mod options;
+pub mod people;
+pub mod random;
+pub mod report;
+mod run;
+pub mod skip;
+pub mod taste;
+
+pub use activity::{SESSION_GAP, is_weekend};
+pub use calibration::Calibration;
+pub use catalogue::{Catalogue, CatalogueBuilder, MOODS, TrackFacts};
+pub use options::{DAY, SimulationOptions};
+pub use people::{PeopleOptions, Person, people};
+pub use taste::{Listener, Rhythm, Taste, TasteRecord};
+
+use listening::{Walk, Workspace};
+
+/// One play.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Play {
+    /// Index of the listener in the slice given to [`Simulation::run`].
+    pub user: u32,
+    /// Index of the track in the catalogue.
+    pub track: u32,
+    /// Start of the play, microseconds since 1970-01-01 UTC.
+    pub played_at: i64,
+    /// How long it lasted, in milliseconds: all of the track unless skipped.
+    pub ms_played: i32,
+    /// Ended before the track did.
+    pub skipped: bool,
+    /// Nearness of track and taste, 0 to 1. Part of the truth: not for a model.
+    pub affinity: f32,
+    /// Key of the session.
+    pub session: u64,
+    /// Key of the event, the same for the same play in every run.
+    pub event: [u64; 2],
+}
+
+impl Play {
+    /// The event's id as the bytes of a UUID of version 8.
+    pub fn event_id(&self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&self.event[0].to_be_bytes());
+        bytes[8..].copy_from_slice(&self.event[1].to_be_bytes());
+        bytes[6] = bytes[6] & 0x0F | 0x80;
+        bytes[8] = bytes[8] & 0x3F | 0x80;
+        bytes
+    }
+
+    /// The session's id: 16 hexadecimal digits.
+    pub fn session_id(&self) -> [u8; 16] {
+        let mut text = [0; 16];
+        for (i, digit) in text.iter_mut().enumerate() {
+            *digit = b"0123456789abcdef"[(self.session >> (60 - 4 * i)) as usize & 15];
+        }
+        text
+    }
+}
+
+/// A simulation ready to run.
+#[derive(Debug, Clone)]
+pub struct Simulation {
+    pub(crate) catalogue: Catalogue,
+    pub(crate) options: SimulationOptions,
+    pub(crate) calibration: Calibration,
+    /// Start of the simulated time: who had arrived by then had not left.
+    pub(crate) started_at: i64,
+}
+
+impl Simulation {
+    /// Goes on with a simulation that was calibrated before.
+    ///
+    /// # Errors
+    /// Options out of range.
+    pub fn new(
+        catalogue: Catalogue,
+        options: SimulationOptions,
+        calibration: Calibration,
+        started_at: i64,
+    ) -> crate::Result<Self> {
+        options.check()?;
+        Ok(Simulation { catalogue, options, calibration, started_at })
+    }
+
+    /// The catalogue.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    /// The level of listening and skipping.
+    pub fn calibration(&self) -> &Calibration {
+        &self.calibration
+    }
+
+    /// Scores every track by how strongly the user is drawn to it at `time`: the truth
+    /// that a recommender tries to find. Length: tracks of the catalogue.
+    pub fn truth(&self, listener: &Listener, time: i64) -> Vec<f64> {
+        let mut leaning = taste::Leaning::default();
+        leaning.at(listener, &self.catalogue, self.options.taste_drift, time);
+        listening::truth(self, listener, &leaning, time)
+    }
+}
