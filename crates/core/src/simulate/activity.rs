@@ -1,7 +1,7 @@
 //! When users listen: rates, weeks, days and the starts of sessions.
 //!
-//! The simulated world has one time zone, UTC. A listening day runs from 04:00
-//! to 04:00, the quietest hour, and its sessions end half an hour before: days
+//! The simulated world has one time zone, UTC. A listening day runs from 05:00
+//! to 05:00, the quietest hour, and its sessions end half an hour before: days
 //! never touch, each is a function of the user and the day alone.
 
 use super::random::{Draws, key, noise};
@@ -13,9 +13,9 @@ pub(crate) const SECOND: i64 = 1_000_000;
 /// A longer pause starts a new session.
 pub const SESSION_GAP: i64 = 1800 * SECOND;
 /// Nobody plays more than this in a day.
-pub(crate) const MOST_A_DAY: f64 = 200.0;
+pub(crate) const MOST_A_DAY: f64 = 150.0;
 
-const DAY_STARTS: i64 = 4 * 3600 * SECOND;
+pub(crate) const DAY_STARTS: i64 = 5 * 3600 * SECOND;
 
 /// The listening day of a time.
 #[inline]
@@ -81,9 +81,9 @@ pub(crate) fn session_starts(
     starts.clear();
     for _ in 0..draws.poisson(sessions) {
         let (first, hours) =
-            if draws.chance(0.75) { (rhythm.first_hour(), 6.0) } else { (6.0, 20.0) };
+            if draws.chance(0.75) { (rhythm.first_hour(), 6.0) } else { (6.0, 18.0) };
         // The sum of two uniform draws: a triangle over the window.
-        let hour = first + hours * 0.5 * (draws.unit() + draws.unit()) - 4.0;
+        let hour = first + hours * 0.5 * (draws.unit() + draws.unit()) - 5.0;
         starts.push(day_start(day) + (hour * 3600.0 * SECOND as f64) as i64);
     }
     starts.sort_unstable();

@@ -226,9 +226,9 @@ impl<'a> Walk<'a> {
         let other = 1.0 - self.sim.options.coherence;
         let mut track = 0;
         for _ in 0..TRIES {
-            // Rises to its peak at `fade`, falls to nothing at twice that; one in five is older.
+            // Rises to its peak at `fade`, falls to nothing at twice that; one in seven is older.
             let triangle = self.fade * (draws.unit() + draws.unit());
-            let age = if draws.chance(0.8) { triangle } else { triangle * 4.0 * draws.unit() };
+            let age = if draws.chance(0.85) { triangle } else { triangle * 4.0 * draws.unit() };
             let slot = self.slot((now - age).floor() as i64);
             track = slot.track;
             let same = self.sim.catalogue.genres_of(track).contains(&genre);

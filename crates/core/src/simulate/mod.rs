@@ -123,3 +123,11 @@ impl Simulation {
         listening::truth(self, listener, &leaning, time)
     }
 }
+impl Simulation {
+    /// Plays a day while present, and days present in [from, until).
+    pub fn expected(&self, listener: &Listener, from: i64, until: i64) -> (f64, f64) {
+        let (arrives, leaves) = activity::presence(listener, &self.options, self.started_at);
+        let days = (until.min(leaves) - from.max(arrives)).max(0) as f64 / DAY as f64;
+        (activity::rate(listener, &self.options, self.calibration.plays_a_day), days)
+    }
+}

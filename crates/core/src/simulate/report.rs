@@ -4,7 +4,7 @@
 //! that of one user's plays and two numbers a track. A measure that the plays cannot
 //! give (no user of the age, say) is `None`. Tolerances are meant for a million plays.
 
-use super::activity::{day_of, is_weekend};
+use super::activity::{DAY_STARTS, day_of, is_weekend};
 use super::skip::{LAMERE_SKIPPED, LAMERE_WITHIN};
 use super::{DAY, SESSION_GAP, SimulationOptions};
 use std::collections::HashMap;
@@ -172,7 +172,7 @@ impl<'a> Report<'a> {
             self.user.first_at = play.played_at;
         }
         self.user.plays += 1;
-        let hour = (play.played_at - 4 * 3_600_000_000).rem_euclid(DAY) / 3_600_000_000;
+        let hour = (play.played_at - DAY_STARTS).rem_euclid(DAY) / 3_600_000_000;
         self.user.windows[(hour / 6) as usize] += 1;
         if let Some(track) = play.track {
             self.track_plays[track as usize] += 1;
@@ -238,9 +238,13 @@ impl<'a> Report<'a> {
             let most = (0..4).rev().max_by_key(|&w| user.windows[w]).unwrap_or(0);
             self.windows[most] += 1;
         }
+        let ended = last.played_at;
         for times in user.times.values().filter(|t| t.len() >= OFTEN) {
             let (first, last) = (times[0], times[times.len() - 1]);
-            if last - first >= 7 * DAY {
+            // Tracks that came and went: those of the edges have no rise or no fade.
+            let edge = 15 * DAY;
+            let inside = first >= user.first_at + edge && last <= ended - edge;
+            if inside && last - first >= 7 * DAY {
                 let third = (last - first) / 3;
                 for time in &times[1..times.len() - 1] {
                     self.in_the_middle.count((third..2 * third).contains(&(time - first)));
@@ -309,7 +313,7 @@ impl<'a> Report<'a> {
             known(moment(3) / (deviation * deviation * deviation)),
         ));
         let users: u64 = self.windows.iter().sum();
-        let names = ["04 to 10 h", "10 to 16 h", "16 to 22 h", "22 to 04 h"];
+        let names = ["05 to 11 h", "11 to 17 h", "17 to 23 h", "23 to 05 h"];
         for (name, count) in names.iter().zip(self.windows) {
             let share = (users > 0).then(|| count as f64 / users as f64);
             let name = format!("users who listen most from {name}: four groups of similar size");

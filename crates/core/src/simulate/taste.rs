@@ -14,13 +14,13 @@ const TASTE_EPOCH: f64 = 60.0;
 /// When a user listens most: four groups of similar size (Louail and Barthelemy 2017).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rhythm {
-    /// 04:00 to 10:00.
+    /// 05:00 to 11:00.
     Early,
-    /// 10:00 to 16:00.
+    /// 11:00 to 17:00.
     Working,
-    /// 16:00 to 22:00.
+    /// 17:00 to 23:00.
     Evening,
-    /// 22:00 to 04:00.
+    /// 23:00 to 05:00.
     Night,
 }
 
@@ -43,9 +43,14 @@ impl Rhythm {
         Rhythm::ALL.into_iter().find(|r| r.name() == name)
     }
 
-    /// First hour of the group's six.
-    pub fn first_hour(self) -> f64 {
-        4.0 + 6.0 * f64::from(self as u8)
+    /// First hour in which the group's sessions start; the last is six hours later.
+    pub(crate) fn first_hour(self) -> f64 {
+        match self {
+            Rhythm::Early => 5.0,
+            Rhythm::Working => 10.5,
+            Rhythm::Evening => 16.5,
+            Rhythm::Night => 22.0,
+        }
     }
 }
 
