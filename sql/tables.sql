@@ -117,7 +117,7 @@ COMMENT ON COLUMN sparkify.models.recommended IS
     'Length of the lists that refresh_recommendations() has stored for every user; NULL until it has.';
 
 CREATE TABLE sparkify.track_embeddings (
-    model_id    bigint NOT NULL REFERENCES sparkify.models ON DELETE CASCADE,
+    model_id    bigint NOT NULL,
     track_id    text COLLATE "C" NOT NULL,
     embedding   real[] NOT NULL,
     song_key    uuid   NOT NULL,
@@ -129,7 +129,7 @@ COMMENT ON TABLE sparkify.track_embeddings IS
     'Track vectors of each model, with the song and the duration as they were when it was built.';
 
 CREATE TABLE sparkify.genre_embeddings (
-    model_id  bigint NOT NULL REFERENCES sparkify.models ON DELETE CASCADE,
+    model_id  bigint NOT NULL,
     genre     text COLLATE "C" NOT NULL,
     embedding real[] NOT NULL,
     tracks    integer NOT NULL,

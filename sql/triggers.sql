@@ -63,14 +63,23 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION sparkify.renew_inserted_fingerprints() IS 'Trigger: gives the models of added embeddings a new fingerprint.';
 
-CREATE FUNCTION sparkify.renew_changed_fingerprints() RETURNS trigger
+CREATE FUNCTION sparkify.renew_deleted_fingerprints() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     UPDATE sparkify.models SET fingerprint = gen_random_uuid()
     WHERE model_id IN (SELECT DISTINCT model_id FROM old_rows);
     RETURN NULL;
 END $$;
-COMMENT ON FUNCTION sparkify.renew_changed_fingerprints() IS 'Trigger: gives the models of changed or deleted embeddings a new fingerprint.';
+COMMENT ON FUNCTION sparkify.renew_deleted_fingerprints() IS 'Trigger: gives the models of deleted embeddings a new fingerprint.';
+
+CREATE FUNCTION sparkify.renew_updated_fingerprints() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    UPDATE sparkify.models SET fingerprint = gen_random_uuid()
+    WHERE model_id IN (SELECT model_id FROM old_rows UNION SELECT model_id FROM new_rows);
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION sparkify.renew_updated_fingerprints() IS 'Trigger: gives the models of changed embeddings a new fingerprint.';
 
 CREATE FUNCTION sparkify.renew_all_fingerprints() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -83,8 +92,34 @@ COMMENT ON FUNCTION sparkify.renew_all_fingerprints() IS 'Trigger: gives every m
 CREATE TRIGGER track_embeddings_inserted AFTER INSERT ON sparkify.track_embeddings
     REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.renew_inserted_fingerprints();
 CREATE TRIGGER track_embeddings_updated AFTER UPDATE ON sparkify.track_embeddings
-    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.renew_changed_fingerprints();
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.renew_updated_fingerprints();
 CREATE TRIGGER track_embeddings_deleted AFTER DELETE ON sparkify.track_embeddings
-    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.renew_changed_fingerprints();
+    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.renew_deleted_fingerprints();
 CREATE TRIGGER track_embeddings_truncated AFTER TRUNCATE ON sparkify.track_embeddings
     FOR EACH STATEMENT EXECUTE FUNCTION sparkify.renew_all_fingerprints();
+
+-- Without a foreign key, which would be checked for every row of a build, a
+-- deleted model takes what belongs to it along here.
+CREATE FUNCTION sparkify.delete_of_models() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    DELETE FROM sparkify.track_embeddings WHERE model_id IN (SELECT model_id FROM old_rows);
+    DELETE FROM sparkify.genre_embeddings WHERE model_id IN (SELECT model_id FROM old_rows);
+    DELETE FROM sparkify.user_vectors WHERE model_id IN (SELECT model_id FROM old_rows);
+    DELETE FROM sparkify.user_recommendations WHERE model_id IN (SELECT model_id FROM old_rows);
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION sparkify.delete_of_models() IS 'Trigger: deletes the vectors and recommendations of deleted models.';
+CREATE TRIGGER models_deleted AFTER DELETE ON sparkify.models
+    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.delete_of_models();
+
+-- Emptied recommendations are to be made anew for everyone.
+CREATE FUNCTION sparkify.forget_recommended() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    UPDATE sparkify.models SET recommended = NULL WHERE recommended IS NOT NULL;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION sparkify.forget_recommended() IS 'Trigger: has the next refresh serve every user when user_recommendations was truncated.';
+CREATE TRIGGER user_recommendations_truncated AFTER TRUNCATE ON sparkify.user_recommendations
+    FOR EACH STATEMENT EXECUTE FUNCTION sparkify.forget_recommended();

@@ -1,8 +1,31 @@
 //! Sparkify: a music recommendation pipeline that is a PostgreSQL extension.
-
-use pgrx::prelude::*;
+//!
+//! `api` holds the SQL-callable functions, `storage` talks to tables, and the
+//! mathematics is the crate `sparkify-core`, which knows no server.
 
 ::pgrx::pg_module_magic!(name, version);
 
 mod api;
+mod error;
 mod storage;
+
+pgrx::extension_sql_file!("../sql/tables.sql", name = "tables", requires = [song_key]);
+pgrx::extension_sql_file!("../sql/triggers.sql", name = "triggers", requires = ["tables"]);
+pgrx::extension_sql_file!(
+    "../sql/catalogue.sql",
+    name = "catalogue",
+    requires = ["tables", song_key]
+);
+
+/// Required by `cargo pgrx test`.
+#[cfg(test)]
+pub mod pg_test {
+    /// Nothing to prepare.
+    pub fn setup(_options: Vec<&str>) {}
+
+    /// The tests need no setting of the server.
+    #[must_use]
+    pub fn postgresql_conf_options() -> Vec<&'static str> {
+        vec![]
+    }
+}

@@ -1,1 +1,4 @@
 //! The only code that talks to tables.
+
+pub mod bulk;
+pub mod spi;

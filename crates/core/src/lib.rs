@@ -10,8 +10,13 @@
 //! must be safe to unwind out of: inside a server the call raises when the
 //! statement was cancelled.
 
+pub mod catalogue;
+pub mod embedding;
 pub mod error;
+pub mod popularity;
+pub mod rank;
 pub mod simulate;
+pub mod taste;
 
 pub use error::{Error, Result};
 

@@ -64,7 +64,7 @@ fn all(
 #[test]
 fn report_passes_on_a_million_plays() {
     let options = SimulationOptions { events_per_user: 2000, ..Default::default() };
-    let catalogue = catalogue(20_000, 60, &options);
+    let catalogue = catalogue(40_000, 60, &options);
     let (people, listeners) = listeners(&catalogue, 500, 42);
     let sim = Simulation::calibrate(catalogue, options.clone(), &listeners, START, &|| {}).unwrap();
     let users: Vec<ReportedUser> = people

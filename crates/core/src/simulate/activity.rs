@@ -13,7 +13,7 @@ pub(crate) const SECOND: i64 = 1_000_000;
 /// A longer pause starts a new session.
 pub const SESSION_GAP: i64 = 1800 * SECOND;
 /// Nobody plays more than this in a day.
-pub(crate) const MOST_A_DAY: f64 = 150.0;
+pub(crate) const MOST_A_DAY: f64 = 120.0;
 
 pub(crate) const DAY_STARTS: i64 = 5 * 3600 * SECOND;
 
@@ -73,6 +73,7 @@ pub(crate) fn day_factor(listener: &Listener, options: &SimulationOptions, day: 
 /// Draws when the sessions of a day start, sorted, in `starts`; nearer than a gap is possible.
 pub(crate) fn session_starts(
     rhythm: Rhythm,
+    rate: f64,
     sessions: f64,
     day: i64,
     draws: &mut Draws,
@@ -81,7 +82,7 @@ pub(crate) fn session_starts(
     starts.clear();
     for _ in 0..draws.poisson(sessions) {
         let (first, hours) =
-            if draws.chance(0.75) { (rhythm.first_hour(), 6.0) } else { (6.0, 18.0) };
+            if draws.chance(0.75 - 0.35 * rate / MOST_A_DAY) { (rhythm.first_hour(), 6.0) } else { (6.0, 18.0) };
         // The sum of two uniform draws: a triangle over the window.
         let hour = first + hours * 0.5 * (draws.unit() + draws.unit()) - 5.0;
         starts.push(day_start(day) + (hour * 3600.0 * SECOND as f64) as i64);

@@ -52,6 +52,14 @@ pub(crate) struct Genre {
     pub popularity: f64,
 }
 
+impl Genre {
+    /// How strongly the genre draws people in general.
+    pub fn pull(&self) -> f64 {
+        let popularity = self.popularity + 1.0;
+        popularity * popularity.sqrt()
+    }
+}
+
 /// Collects tracks for a [`Catalogue`]. Add them in the order of their ids.
 #[derive(Debug, Default)]
 pub struct CatalogueBuilder {
@@ -77,6 +85,7 @@ pub struct Catalogue {
     artist_ends: Vec<u32>,
     artist_tracks: Vec<u32>,
     drift: f64,
+    genre_table: AliasTable,
 }
 
 impl CatalogueBuilder {
@@ -142,6 +151,7 @@ impl CatalogueBuilder {
         let mut played = vec![false; self.tracks.len()];
         genres.iter().flat_map(|g| &g.tracks).for_each(|&t| played[t as usize] = true);
 
+        let pulls: Vec<f64> = genres.iter().map(Genre::pull).collect();
         let mut artist_names = vec![String::new(); self.artist_ids.len()];
         for (name, &id) in &self.artist_ids {
             artist_names[id as usize].clone_from(name);
@@ -173,6 +183,7 @@ impl CatalogueBuilder {
             artist_ends,
             artist_tracks,
             drift: options.popularity_drift,
+            genre_table: AliasTable::new(&pulls),
         })
     }
 
@@ -297,6 +308,12 @@ impl Catalogue {
     pub(crate) fn draw(&self, genre: u32, draws: &mut Draws) -> u32 {
         let genre = &self.genres[genre as usize];
         genre.tracks[genre.table.draw(draws)]
+    }
+
+    /// A genre out of all of them.
+    #[inline]
+    pub(crate) fn any_genre(&self, draws: &mut Draws) -> u32 {
+        self.genre_table.draw(draws) as u32
     }
 
     /// What is left of a track's popularity at `time`, in (0, 1].

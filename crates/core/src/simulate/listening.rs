@@ -25,6 +25,8 @@ const FEWEST_AT_HAND: f64 = 10.0;
 const BY_ARTIST: f64 = 0.25;
 /// Share of sessions that stay with an artist, and of their fresh plays that do.
 const ARTIST_SESSIONS: (f64, f64) = (0.15, 0.7);
+/// Share of the turns to a genre that lead to one out of the whole catalogue.
+const WANDERS: f64 = 0.12;
 /// Tries to find a track that fits before the last one is taken.
 const TRIES: usize = 8;
 /// A track is not played again within this many plays of a session.
@@ -110,7 +112,7 @@ impl<'a> Walk<'a> {
         let length = session_mean(self.rate, options);
         let sessions = self.rate * day_factor(self.listener, options, day) / length;
         let mut starts = std::mem::take(&mut self.room.starts);
-        session_starts(self.listener.taste.rhythm, sessions, day, &mut draws, &mut starts);
+        session_starts(self.listener.taste.rhythm, self.rate, sessions, day, &mut draws, &mut starts);
         let last = day_start(day + 1) - SESSION_GAP - SECOND;
         let mut free_from = i64::MIN;
         for (ordinal, &start) in starts.iter().enumerate() {
@@ -149,7 +151,7 @@ impl<'a> Walk<'a> {
         let options = &sim.options;
         let mut leaning = std::mem::take(&mut self.room.leaning);
         leaning.at(self.listener, &sim.catalogue, options.taste_drift, start);
-        let mut genre = leaning.draw_genre(&mut draws);
+        let mut genre = turn(sim, &leaning, &mut draws);
         let stays = draws.chance(ARTIST_SESSIONS.0);
         let weekend = WEEKEND[usize::from(is_weekend(day))];
         let mut recent = [u32::MAX; RECENT];
@@ -215,7 +217,7 @@ impl<'a> Walk<'a> {
             }
         }
         if !draws.chance(options.coherence) {
-            *genre = leaning.draw_genre(draws);
+            *genre = turn(self.sim, leaning, draws);
         }
         fresh(self.sim, self.listener, leaning, *genre, time, draws)
     }
@@ -255,6 +257,15 @@ impl<'a> Walk<'a> {
         let slot = Slot { number, track, appeal: (0.1 + 0.9 * u * u) as f32 };
         self.room.slots[place] = slot;
         slot
+    }
+}
+
+/// The genre that a user turns to.
+fn turn(sim: &Simulation, leaning: &Leaning, draws: &mut Draws) -> u32 {
+    if draws.chance(WANDERS) {
+        sim.catalogue.any_genre(draws)
+    } else {
+        leaning.draw_genre(draws)
     }
 }
 

@@ -258,7 +258,6 @@ fn draw_genre(genres: &mut Vec<(u32, f64)>, pulls: &mut [f64], weight: f64, draw
 /// How strongly a genre draws people of an age and a country.
 fn pull(catalogue: &Catalogue, genre: u32, age: Option<i32>, country: Option<&str>) -> f64 {
     let genre = &catalogue.genres[genre as usize];
-    let popularity = genre.popularity + 1.0;
     let of_country = match country {
         Some(country) => {
             let at_home = |home: &&(&str, &[&str])| home.1.contains(&genre.name.as_str());
@@ -279,7 +278,7 @@ fn pull(catalogue: &Catalogue, genre: u32, age: Option<i32>, country: Option<&st
         }
         None => 1.0,
     };
-    popularity * popularity.sqrt() * of_country * of_age
+    genre.pull() * of_country * of_age
 }
 
 /// What a user says of the taste: genres forgotten, weights off by up to 40 %, and

@@ -416,8 +416,8 @@ impl<'a> Report<'a> {
         rows.push(metric(
             "plays of a track the user has played before: most".to_owned(),
             LOUAIL,
-            0.65,
-            0.14,
+            0.70,
+            0.15,
             self.repeats.value(),
         ));
         rows.push(metric(

@@ -1,0 +1,220 @@
+//! Packs a catalogue into the image that [`Index`](super::Index) reads.
+
+use std::collections::HashMap;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::bytes::{self, ALIGNMENT, AlignedBytes};
+use super::index::{self, HEADER_BYTES, HEADER_WORDS, NO_DURATION, SECTIONS, word};
+use super::score;
+use crate::{Error, Interrupt, Result};
+
+/// Largest number of components of a vector.
+pub const MAX_DIMS: usize = 16_384;
+
+/// Tracks between two calls of the interrupt.
+const INTERRUPT_EVERY: usize = 4096;
+
+/// Collects tracks in id order and packs them.
+pub struct IndexBuilder {
+    dims: usize,
+    vectors: Vec<f32>,
+    norms: Vec<f64>,
+    songs: Vec<u32>,
+    song_numbers: HashMap<u128, u32>,
+    durations: Vec<i32>,
+    id_ends: Vec<u32>,
+    id_texts: Vec<u8>,
+}
+
+impl IndexBuilder {
+    /// A builder of vectors of `dims` components.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] when `dims` is not in 1 to [`MAX_DIMS`].
+    pub fn new(dims: usize) -> Result<Self> {
+        if !(1..=MAX_DIMS).contains(&dims) {
+            return Err(out_of_range("dims", dims, format!("between 1 and {MAX_DIMS}")));
+        }
+        Ok(Self {
+            dims,
+            vectors: Vec::new(),
+            norms: Vec::new(),
+            songs: Vec::new(),
+            song_numbers: HashMap::new(),
+            durations: Vec::new(),
+            id_ends: vec![0],
+            id_texts: Vec::new(),
+        })
+    }
+
+    /// Makes room for `tracks` more tracks; saves copying when the number is known.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub fn reserve(&mut self, tracks: usize) -> Result<()> {
+        reserve(&mut self.vectors, tracks.saturating_mul(index::padded(self.dims)))?;
+        reserve(&mut self.norms, tracks)?;
+        reserve(&mut self.songs, tracks)?;
+        reserve(&mut self.durations, tracks)?;
+        reserve(&mut self.id_ends, tracks)?;
+        self.reserve_songs(tracks)
+    }
+
+    fn reserve_songs(&mut self, songs: usize) -> Result<()> {
+        self.song_numbers.try_reserve(songs).map_err(|_| Error::OutOfMemory {
+            what: "song numbers",
+            bytes: songs.saturating_mul(size_of::<(u128, u32)>()),
+        })
+    }
+
+    /// Number of tracks so far.
+    pub fn len(&self) -> usize {
+        self.norms.len()
+    }
+
+    /// Whether there is no track yet.
+    pub fn is_empty(&self) -> bool {
+        self.norms.is_empty()
+    }
+
+    /// Adds a track. `vector` is raw, (dims): it is not normalised, and a zero
+    /// vector is taken (its cosine is 0 with everything). Tracks of one `song`
+    /// are versions of it.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] when the id does not come after the one before in
+    /// byte order, the vector has another length than `dims` or a component
+    /// that is not finite; [`Error::OutOfMemory`].
+    pub fn push(
+        &mut self,
+        id: &str,
+        vector: &[f32],
+        song: u128,
+        duration_ms: Option<i32>,
+    ) -> Result<()> {
+        if vector.len() != self.dims {
+            return Err(out_of_range("components of a vector", vector.len(), self.dims));
+        }
+        if let Some(component) = vector.iter().find(|component| !component.is_finite()) {
+            return Err(out_of_range("component of a vector", component, "finite"));
+        }
+        let previous = match self.id_ends[..] {
+            [.., start, end] => &self.id_texts[start as usize..end as usize],
+            _ => &[],
+        };
+        if !self.is_empty() && id.as_bytes() <= previous {
+            let previous = String::from_utf8_lossy(previous);
+            return Err(out_of_range("track id", id, format!("after {previous}")));
+        }
+        let end = u32::try_from(self.id_texts.len() + id.len())
+            .map_err(|_| out_of_range("bytes of all ids", "more", "below 4 GiB"))?;
+        if self.len() == (u32::MAX - 1) as usize {
+            return Err(out_of_range("number of tracks", "more", u32::MAX - 1));
+        }
+
+        reserve(&mut self.id_texts, id.len())?;
+        reserve(&mut self.id_ends, 1)?;
+        reserve(&mut self.vectors, index::padded(self.dims))?;
+        reserve(&mut self.norms, 1)?;
+        reserve(&mut self.songs, 1)?;
+        reserve(&mut self.durations, 1)?;
+        self.reserve_songs(1)?;
+
+        self.id_texts.extend_from_slice(id.as_bytes());
+        self.id_ends.push(end);
+        self.vectors.extend_from_slice(vector);
+        self.vectors.resize(self.vectors.len().next_multiple_of(index::ROW_FLOATS), 0.0);
+        self.norms.push(score::norm(vector));
+        let next = self.song_numbers.len() as u32;
+        self.songs.push(*self.song_numbers.entry(song).or_insert(next));
+        self.durations.push(duration_ms.unwrap_or(NO_DURATION));
+        Ok(())
+    }
+
+    /// The image. `fingerprint` names what it was built from.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub fn finish(self, fingerprint: u128, interrupt: Interrupt) -> Result<AlignedBytes> {
+        let slots = self.slots(interrupt)?;
+        let sections: [&[u8]; SECTIONS] = [
+            bytes::bytes_of(&self.vectors),
+            bytes::bytes_of(&self.norms),
+            bytes::bytes_of(&self.songs),
+            bytes::bytes_of(&self.durations),
+            bytes::bytes_of(&slots),
+            bytes::bytes_of(&self.id_ends),
+            &self.id_texts,
+        ];
+        let mut header = [0u64; HEADER_WORDS];
+        let mut total = HEADER_BYTES;
+        for (number, section) in sections.iter().enumerate() {
+            header[word::SECTIONS + 2 * number] = total as u64;
+            header[word::SECTIONS + 2 * number + 1] = section.len() as u64;
+            total = (total + section.len()).next_multiple_of(ALIGNMENT);
+        }
+        let mut image = AlignedBytes::zeroed(total, "index image")?;
+        for (number, section) in sections.iter().enumerate() {
+            interrupt();
+            let start = header[word::SECTIONS + 2 * number] as usize;
+            image[start..start + section.len()].copy_from_slice(section);
+        }
+        header[word::MAGIC] = index::MAGIC;
+        header[word::LAYOUT] = index::LAYOUT;
+        header[word::TOTAL] = total as u64;
+        header[word::LEN] = self.len() as u64;
+        header[word::DIMS] = self.dims as u64;
+        header[word::SONGS] = self.song_numbers.len() as u64;
+        header[word::FINGERPRINT_LOW] = fingerprint as u64;
+        header[word::FINGERPRINT_HIGH] = (fingerprint >> 64) as u64;
+        header[word::BODY_CHECK] = xxh3_64(&image[HEADER_BYTES..]);
+        header[HEADER_WORDS - 1] = index::header_check(&header);
+        image[..HEADER_BYTES].copy_from_slice(bytes::bytes_of(&header));
+        Ok(image)
+    }
+
+    /// Open addressing with linear probing, at most three quarters full: the
+    /// upper half of a slot is the upper half of the id's hash, the lower half
+    /// its position plus one, 0 where the slot is free.
+    fn slots(&self, interrupt: Interrupt) -> Result<Vec<u64>> {
+        let count = (self.len() + self.len() / 3 + 1).next_power_of_two();
+        let mut slots = Vec::new();
+        reserve_exact(&mut slots, count)?;
+        slots.resize(count, 0u64);
+        for (position, ends) in self.id_ends.windows(2).enumerate() {
+            if position % INTERRUPT_EVERY == 0 {
+                interrupt();
+            }
+            let hash = xxh3_64(&self.id_texts[ends[0] as usize..ends[1] as usize]);
+            let mut at = hash as usize & (count - 1);
+            while slots[at] != 0 {
+                at = (at + 1) & (count - 1);
+            }
+            slots[at] = (hash >> 32 << 32) | (position as u64 + 1);
+        }
+        Ok(slots)
+    }
+}
+
+fn reserve<T>(vec: &mut Vec<T>, additional: usize) -> Result<()> {
+    vec.try_reserve(additional).map_err(|_| Error::OutOfMemory {
+        what: "index",
+        bytes: additional.saturating_mul(size_of::<T>()),
+    })
+}
+
+fn reserve_exact<T>(vec: &mut Vec<T>, additional: usize) -> Result<()> {
+    vec.try_reserve_exact(additional).map_err(|_| Error::OutOfMemory {
+        what: "index",
+        bytes: additional.saturating_mul(size_of::<T>()),
+    })
+}
+
+fn out_of_range(
+    name: &'static str,
+    value: impl std::fmt::Display,
+    expected: impl std::fmt::Display,
+) -> Error {
+    Error::OutOfRange { name, value: value.to_string(), expected: expected.to_string() }
+}

@@ -1,0 +1,271 @@
+//! The packed catalogue: one flat, position-independent byte image.
+//!
+//! A position is the rank of a track's id in byte order, from 0. The image
+//! starts with a header of little fixed fields, followed by sections that
+//! start on 64-byte boundaries. Nothing in it is an address, so it can lie in
+//! a file or in shared memory and be read where it is mapped.
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::bytes::{self, ALIGNMENT};
+use super::score;
+use crate::{Error, Result};
+
+/// First bytes of an image.
+pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"SPKRANK\0");
+/// Layout of the image; another layout is refused.
+pub(super) const LAYOUT: u64 = 1;
+/// Floats per row are padded with zeros to a multiple of this.
+pub(super) const ROW_FLOATS: usize = 16;
+/// A duration that is not known.
+pub(super) const NO_DURATION: i32 = i32::MIN;
+
+/// Sections of an image, in order.
+#[derive(Clone, Copy)]
+pub(super) enum Section {
+    /// `f32`, (n, row floats): raw vectors, padded with zeros.
+    Vectors,
+    /// `f64`, (n): canonical norms of the raw vectors.
+    Norms,
+    /// `u32`, (n): dense song numbers.
+    Songs,
+    /// `i32`, (n): durations in milliseconds.
+    Durations,
+    /// `u64`, (slots): hash table from id to position.
+    Slots,
+    /// `u32`, (n + 1): where each id starts in the texts.
+    IdEnds,
+    /// UTF-8 text of all ids, one after the other.
+    IdTexts,
+}
+
+pub(super) const SECTIONS: usize = 7;
+
+/// Words of the header, each a `u64`.
+pub(super) mod word {
+    pub const MAGIC: usize = 0;
+    pub const LAYOUT: usize = 1;
+    pub const TOTAL: usize = 2;
+    pub const LEN: usize = 3;
+    pub const DIMS: usize = 4;
+    pub const SONGS: usize = 5;
+    pub const FINGERPRINT_LOW: usize = 6;
+    pub const FINGERPRINT_HIGH: usize = 7;
+    /// xxh3 of all bytes after the header.
+    pub const BODY_CHECK: usize = 8;
+    /// Start and length in bytes of each section.
+    pub const SECTIONS: usize = 9;
+}
+
+/// Words of the header; the last one is the xxh3 of the others.
+pub(super) const HEADER_WORDS: usize = 64;
+pub(super) const HEADER_BYTES: usize = HEADER_WORDS * 8;
+
+/// An index over an image, which it borrows.
+#[derive(Clone, Copy)]
+pub struct Index<'a> {
+    image: &'a [u8],
+    len: usize,
+    dims: usize,
+    songs_len: usize,
+    fingerprint: u128,
+    vectors: &'a [f32],
+    norms: &'a [f64],
+    songs: &'a [u32],
+    durations: &'a [i32],
+    slots: &'a [u64],
+    id_ends: &'a [u32],
+    id_texts: &'a [u8],
+}
+
+impl<'a> Index<'a> {
+    /// Reads the header of `image` and finds its sections; constant time.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] when the bytes are not an image of this layout,
+    /// were cut short, lie off a 64-byte boundary, or their header is damaged.
+    /// The rest is checked by [`Index::verify`].
+    pub fn open(image: &'a [u8]) -> Result<Self> {
+        if !image.as_ptr().addr().is_multiple_of(ALIGNMENT) {
+            return Err(refused("address", image.as_ptr().addr(), "a multiple of 64"));
+        }
+        let header = image.get(..HEADER_BYTES).and_then(bytes::view::<u64>);
+        let Some(header) = header else {
+            return Err(refused("length", image.len(), "at least the header"));
+        };
+        if header[word::MAGIC] != MAGIC {
+            return Err(refused("first word", header[word::MAGIC], "that of a sparkify index"));
+        }
+        if header[word::LAYOUT] != LAYOUT {
+            return Err(refused("layout", header[word::LAYOUT], LAYOUT));
+        }
+        if header[HEADER_WORDS - 1] != header_check(header) {
+            return Err(refused("header checksum", header[HEADER_WORDS - 1], "that of the header"));
+        }
+        if header[word::TOTAL] != image.len() as u64 {
+            return Err(refused("length", image.len(), header[word::TOTAL]));
+        }
+        let len = header[word::LEN] as usize;
+        let dims = header[word::DIMS] as usize;
+        let row = padded(dims);
+        let slots: &[u64] = section(image, header, Section::Slots, None)?;
+        if !slots.len().is_power_of_two() {
+            return Err(refused("slots", slots.len(), "a power of two"));
+        }
+        Ok(Self {
+            image,
+            len,
+            dims,
+            songs_len: header[word::SONGS] as usize,
+            fingerprint: u128::from(header[word::FINGERPRINT_LOW])
+                | u128::from(header[word::FINGERPRINT_HIGH]) << 64,
+            vectors: section(image, header, Section::Vectors, len.checked_mul(row))?,
+            norms: section(image, header, Section::Norms, Some(len))?,
+            songs: section(image, header, Section::Songs, Some(len))?,
+            durations: section(image, header, Section::Durations, Some(len))?,
+            slots,
+            id_ends: section(image, header, Section::IdEnds, len.checked_add(1))?,
+            id_texts: section(image, header, Section::IdTexts, None)?,
+        })
+    }
+
+    /// Reads the whole image and compares it with its checksum.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] when it was damaged after it was written.
+    pub fn verify(&self) -> Result<()> {
+        let header = bytes::view::<u64>(&self.image[..HEADER_BYTES]).unwrap_or_default();
+        let found = xxh3_64(&self.image[HEADER_BYTES..]);
+        match header.get(word::BODY_CHECK) {
+            Some(&expected) if expected == found => Ok(()),
+            expected => Err(refused("checksum", found, expected.copied().unwrap_or_default())),
+        }
+    }
+
+    /// Number of tracks.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no track.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Components per vector.
+    pub fn dims(&self) -> usize {
+        self.dims
+    }
+
+    /// Number of different songs; song numbers lie below it.
+    pub fn songs_len(&self) -> usize {
+        self.songs_len
+    }
+
+    /// What the image was built from, as given by its builder.
+    pub fn fingerprint(&self) -> u128 {
+        self.fingerprint
+    }
+
+    /// Id of the track at `position`.
+    ///
+    /// # Panics
+    /// When `position` is not below [`Index::len`]; so do the other accessors.
+    pub fn id(&self, position: u32) -> &'a str {
+        std::str::from_utf8(self.id_bytes(position as usize)).unwrap_or_default()
+    }
+
+    fn id_bytes(&self, position: usize) -> &'a [u8] {
+        let ends = &self.id_ends[position..position + 2];
+        self.id_texts.get(ends[0] as usize..ends[1] as usize).unwrap_or_default()
+    }
+
+    /// Position of the track with this id.
+    pub fn position(&self, id: &str) -> Option<u32> {
+        let hash = xxh3_64(id.as_bytes());
+        let mask = self.slots.len() - 1;
+        let mut at = hash as usize & mask;
+        for _ in 0..self.slots.len() {
+            let slot = self.slots[at];
+            let position = (slot as u32).checked_sub(1)?;
+            if slot >> 32 == hash >> 32
+                && (position as usize) < self.len
+                && self.id_bytes(position as usize) == id.as_bytes()
+            {
+                return Some(position);
+            }
+            at = (at + 1) & mask;
+        }
+        None
+    }
+
+    /// Song number of the track: tracks of one song share it.
+    pub fn song(&self, position: u32) -> u32 {
+        self.songs[position as usize]
+    }
+
+    /// Length of the track in milliseconds, where known.
+    pub fn duration_ms(&self, position: u32) -> Option<i32> {
+        Some(self.durations[position as usize]).filter(|&ms| ms != NO_DURATION)
+    }
+
+    /// Raw vector of the track, (dims), as it was pushed.
+    pub fn vector(&self, position: u32) -> &'a [f32] {
+        &self.row(position as usize)[..self.dims]
+    }
+
+    /// Raw vector padded with zeros to the row length.
+    pub(super) fn row(&self, position: usize) -> &'a [f32] {
+        let row = padded(self.dims);
+        &self.vectors[position * row..][..row]
+    }
+
+    /// Euclidean norm of the raw vector.
+    pub fn norm(&self, position: u32) -> f64 {
+        self.norms[position as usize]
+    }
+
+    /// The canonical score of a track for a padded query of known norm.
+    pub(super) fn score(&self, position: usize, query: &[f32], query_norm: f64) -> f64 {
+        let dot = score::dot(self.row(position), query);
+        score::cosine_of(dot, self.norms[position], query_norm)
+    }
+}
+
+/// Floats of a padded row of `dims` components.
+pub(super) fn padded(dims: usize) -> usize {
+    dims.next_multiple_of(ROW_FLOATS)
+}
+
+pub(super) fn header_check(header: &[u64]) -> u64 {
+    xxh3_64(bytes::bytes_of(&header[..HEADER_WORDS - 1]))
+}
+
+fn section<'a, T: bytes::Number>(
+    image: &'a [u8],
+    header: &[u64],
+    section: Section,
+    count: Option<usize>,
+) -> Result<&'a [T]> {
+    let at = word::SECTIONS + 2 * section as usize;
+    let (start, length) = (header[at] as usize, header[at + 1] as usize);
+    let numbers = start
+        .checked_add(length)
+        .filter(|_| start >= HEADER_BYTES && start.is_multiple_of(ALIGNMENT))
+        .and_then(|end| image.get(start..end))
+        .and_then(bytes::view::<T>)
+        .filter(|numbers| count.is_none_or(|count| count == numbers.len()));
+    numbers.ok_or_else(|| refused("section", section as usize, "inside the image"))
+}
+
+fn refused(
+    name: &'static str,
+    value: impl std::fmt::Display,
+    expected: impl std::fmt::Display,
+) -> Error {
+    Error::OutOfRange {
+        name: "index image",
+        value: format!("{name} {value}"),
+        expected: format!("one with {name} {expected}"),
+    }
+}
