@@ -81,8 +81,11 @@ pub(crate) fn session_starts(
 ) {
     starts.clear();
     for _ in 0..draws.poisson(sessions) {
-        let (first, hours) =
-            if draws.chance(0.75 - 0.35 * rate / MOST_A_DAY) { (rhythm.first_hour(), 6.0) } else { (6.0, 18.0) };
+        let (first, hours) = if draws.chance(0.75 - 0.35 * rate / MOST_A_DAY) {
+            (rhythm.first_hour(), 6.0)
+        } else {
+            (6.0, 18.0)
+        };
         // The sum of two uniform draws: a triangle over the window.
         let hour = first + hours * 0.5 * (draws.unit() + draws.unit()) - 5.0;
         starts.push(day_start(day) + (hour * 3600.0 * SECOND as f64) as i64);

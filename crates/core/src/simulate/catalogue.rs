@@ -10,7 +10,11 @@ use std::collections::HashMap;
 pub const MOODS: [&str; 4] = ["danceability", "energy", "acousticness", "valence"];
 
 /// Days over which a track's popularity keeps its direction.
-const POPULARITY_EPOCH: f64 = 28.0;
+const POPULARITY_EPOCH: f64 = 90.0;
+
+/// The head of a genre is flatter than a power law (Mandelbrot's shift): a fan does not
+/// play one song every fourth time.
+const FLAT_HEAD: f64 = 4.0;
 
 /// One track as it is delivered.
 #[derive(Debug, Clone, Copy)]
@@ -206,7 +210,7 @@ impl CatalogueBuilder {
         let played = (tracks.len() as f64 * (1.0 - options.unplayed_share)).ceil() as usize;
         tracks.truncate(played.max(1));
         let weights: Vec<f64> = (1..=tracks.len())
-            .map(|rank| libm::pow(rank as f64, -options.popularity_exponent))
+            .map(|rank| libm::pow(rank as f64 + FLAT_HEAD, -options.popularity_exponent))
             .collect();
         let total: f64 = weights.iter().sum();
         let table = AliasTable::new(&weights);
@@ -319,7 +323,9 @@ impl Catalogue {
     /// What is left of a track's popularity at `time`, in (0, 1].
     #[inline]
     pub(crate) fn vogue(&self, track: &Track, time: i64) -> f64 {
-        1.0 - self.drift * noise(track.key, time as f64 / (POPULARITY_EPOCH * DAY as f64))
+        let left =
+            1.0 - self.drift * noise(track.key, time as f64 / (POPULARITY_EPOCH * DAY as f64));
+        left * left
     }
 }
 

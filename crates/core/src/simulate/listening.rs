@@ -8,8 +8,8 @@
 //! nothing has to be remembered.
 
 use super::activity::{
-    SECOND, SESSION_GAP, day_factor, day_of, day_start, is_weekend, pause, presence, rate,
-    session_length, session_mean, session_starts,
+    MOST_A_DAY, SECOND, SESSION_GAP, day_factor, day_of, day_start, is_weekend, pause, presence,
+    rate, session_length, session_mean, session_starts,
 };
 use super::random::{Draws, key};
 use super::skip::{WEEKEND, by_age, skipped_after};
@@ -110,9 +110,19 @@ impl<'a> Walk<'a> {
         let options = &self.sim.options;
         let mut draws = Draws::new(key(key(self.listener.key, 0x6461_7973), day as u64));
         let length = session_mean(self.rate, options);
-        let sessions = self.rate * day_factor(self.listener, options, day) / length;
+        // Sessions are cut where the day ends, those of heavy listeners more often.
+        let full = self.rate / MOST_A_DAY;
+        let cut = 1.0 - 0.015 - 0.05 * full * full;
+        let sessions = self.rate * day_factor(self.listener, options, day) / (length * cut);
         let mut starts = std::mem::take(&mut self.room.starts);
-        session_starts(self.listener.taste.rhythm, self.rate, sessions, day, &mut draws, &mut starts);
+        session_starts(
+            self.listener.taste.rhythm,
+            self.rate,
+            sessions,
+            day,
+            &mut draws,
+            &mut starts,
+        );
         let last = day_start(day + 1) - SESSION_GAP - SECOND;
         let mut free_from = i64::MIN;
         for (ordinal, &start) in starts.iter().enumerate() {
@@ -228,9 +238,9 @@ impl<'a> Walk<'a> {
         let other = 1.0 - self.sim.options.coherence;
         let mut track = 0;
         for _ in 0..TRIES {
-            // Rises to its peak at `fade`, falls to nothing at twice that; one in seven is older.
+            // Rises to its peak at `fade`, falls to nothing at twice that; one in ten is older.
             let triangle = self.fade * (draws.unit() + draws.unit());
-            let age = if draws.chance(0.85) { triangle } else { triangle * 4.0 * draws.unit() };
+            let age = if draws.chance(0.9) { triangle } else { triangle * 4.0 * draws.unit() };
             let slot = self.slot((now - age).floor() as i64);
             track = slot.track;
             let same = self.sim.catalogue.genres_of(track).contains(&genre);
@@ -262,11 +272,7 @@ impl<'a> Walk<'a> {
 
 /// The genre that a user turns to.
 fn turn(sim: &Simulation, leaning: &Leaning, draws: &mut Draws) -> u32 {
-    if draws.chance(WANDERS) {
-        sim.catalogue.any_genre(draws)
-    } else {
-        leaning.draw_genre(draws)
-    }
+    if draws.chance(WANDERS) { sim.catalogue.any_genre(draws) } else { leaning.draw_genre(draws) }
 }
 
 /// A track out of the whole genre, by popularity, vogue and sound, or of a favourite artist.

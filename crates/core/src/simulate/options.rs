@@ -22,7 +22,7 @@ pub struct SimulationOptions {
     pub weekend_factor: f64,
     /// Share of the users who leave for good within 30 days; 0 to 0.9.
     pub monthly_churn: f64,
-    /// Exponent of plays against a track's rank within its genre; 0 to 3.
+    /// Exponent s of plays against a track's rank r within its genre, (r + 4)^-s; 0 to 3.
     pub popularity_exponent: f64,
     /// Share of each genre's tracks, the least popular, that nobody plays; 0 to 0.95.
     pub unplayed_share: f64,
@@ -47,12 +47,12 @@ impl Default for SimulationOptions {
         SimulationOptions {
             events_per_user: 60,
             days: 120,
-            activity_spread: 1.0,
+            activity_spread: 1.2,
             session_plays: 8.0,
             weekend_factor: 1.1,
             monthly_churn: 0.055,
-            popularity_exponent: 1.25,
-            unplayed_share: 0.25,
+            popularity_exponent: 1.5,
+            unplayed_share: 0.2,
             popularity_drift: 0.7,
             taste_drift: 0.5,
             repeat_share: 0.5,

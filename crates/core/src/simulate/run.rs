@@ -1,13 +1,13 @@
 //! Runs a simulation over many users, on one thread or several, with the same rows.
 
 use super::{Listener, Play, Simulation, Walk, Workspace};
-use crate::{Interrupt, Result};
+use crate::Interrupt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 /// Expected plays that are handed out together.
-const CHUNK: f64 = 20_000.0;
+const RANGE: f64 = 10_000.0;
 
 /// Raises the flag when it goes, also by a panic.
 struct Stop<'a>(&'a AtomicBool);
@@ -18,118 +18,122 @@ impl Drop for Stop<'_> {
     }
 }
 
+/// Generates the plays of one range of users at a time.
+struct Generator<'a> {
+    sim: &'a Simulation,
+    listeners: &'a [Listener],
+    window: (i64, i64),
+    /// Ends of the ranges of users.
+    ends: Vec<usize>,
+}
+
+impl Generator<'_> {
+    fn range(&self, i: usize, room: &mut Workspace, check: Interrupt<'_>, plays: &mut Vec<Play>) {
+        plays.clear();
+        let start = if i == 0 { 0 } else { self.ends[i - 1] };
+        for user in start..self.ends[i] {
+            let (from, until) = self.window;
+            let listener = &self.listeners[user];
+            Walk::new(self.sim, user as u32, listener, room).plays(from, until, check, plays);
+        }
+    }
+}
+
 impl Simulation {
-    /// Hands the plays that start in [from, until) to `visit`, user by user in the order
-    /// of `listeners`, each user's in the order of time, some thousands at once.
+    /// Generates the plays that start in [from, until) and lends `consume` a function that
+    /// replaces the content of a buffer by the next some thousands, or gives `false` where
+    /// there are no more: user by user in the order of `listeners`, each user's in the
+    /// order of time. The plays are the same for any number of `threads`.
     ///
-    /// With `threads` above 1 as many are started to generate, while the calling thread
-    /// visits; `check` and `visit` are called on the calling thread only, and may unwind.
-    ///
-    /// # Errors
-    /// What `visit` returns.
-    pub fn run<E>(
+    /// With `threads` above 1 as many are started through `spawn` to work ahead while the
+    /// calling thread consumes. `check` and `consume` run on the calling thread only, and
+    /// may unwind. `spawn` is given a function that starts the threads, to be called once:
+    /// a server blocks its signals around it.
+    pub fn run<R>(
         &self,
         listeners: &[Listener],
-        (from, until): (i64, i64),
+        window: (i64, i64),
         threads: usize,
+        spawn: &dyn Fn(&mut dyn FnMut()),
         check: Interrupt<'_>,
-        mut visit: impl FnMut(&[Play]) -> std::result::Result<(), E>,
-    ) -> std::result::Result<(), E> {
-        let ends = self.chunks(listeners, from, until);
+        consume: impl FnOnce(&mut dyn FnMut(&mut Vec<Play>) -> bool) -> R,
+    ) -> R {
+        let ends = self.ranges(listeners, window);
+        let generator = Generator { sim: self, listeners, window, ends };
+        let ranges = generator.ends.len();
         if threads <= 1 {
             let mut room = Workspace::default();
-            let mut plays = Vec::new();
-            for i in 0..ends.len() {
-                plays.clear();
-                self.chunk(listeners, &ends, i, (from, until), &mut room, check, &mut plays);
+            let mut i = 0;
+            return consume(&mut |plays| {
                 check();
-                visit(&plays)?;
-            }
-            return Ok(());
+                let more = i < ranges;
+                if more {
+                    generator.range(i, &mut room, check, plays);
+                    i += 1;
+                }
+                more
+            });
         }
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let _stop = Stop(&stop);
-            let receivers: Vec<_> = (0..threads)
-                .map(|worker| {
+            let mut receivers = Vec::new();
+            spawn(&mut || {
+                for worker in 0..threads {
                     let (send, receive) = sync_channel::<Vec<Play>>(2);
-                    let (ends, stop) = (&ends, &stop);
+                    let (generator, stop) = (&generator, &stop);
                     scope.spawn(move || {
                         let mut room = Workspace::default();
-                        for i in (worker..ends.len()).step_by(threads) {
+                        for i in (worker..ranges).step_by(threads) {
                             let mut plays = Vec::new();
-                            self.chunk(
-                                listeners,
-                                ends,
-                                i,
-                                (from, until),
-                                &mut room,
-                                &|| {},
-                                &mut plays,
-                            );
+                            generator.range(i, &mut room, &|| {}, &mut plays);
                             if stop.load(Ordering::Relaxed) || send.send(plays).is_err() {
                                 return;
                             }
                         }
                     });
-                    receive
-                })
-                .collect();
-            for i in 0..ends.len() {
-                let plays = loop {
+                    receivers.push(receive);
+                }
+            });
+            let mut i = 0;
+            consume(&mut |plays| {
+                while i < ranges {
                     check();
                     match receivers[i % threads].recv_timeout(Duration::from_millis(20)) {
-                        Ok(plays) => break plays,
+                        Ok(next) => {
+                            *plays = next;
+                            i += 1;
+                            return true;
+                        }
                         Err(RecvTimeoutError::Timeout) => {}
-                        // The worker panicked; the scope passes that on.
-                        Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                        Err(RecvTimeoutError::Disconnected) => panic!("a generating thread failed"),
                     }
-                };
-                visit(&plays)?;
-            }
-            Ok(())
+                }
+                false
+            })
         })
     }
 
     /// The plays of one user in [from, until).
-    pub fn plays_of(&self, listener: &Listener, from: i64, until: i64) -> Result<Vec<Play>> {
+    pub fn plays_of(&self, listener: &Listener, from: i64, until: i64) -> Vec<Play> {
         let mut plays = Vec::new();
         let mut room = Workspace::default();
         Walk::new(self, 0, listener, &mut room).plays(from, until, &|| {}, &mut plays);
-        Ok(plays)
+        plays
     }
 
     /// Ends of the ranges of users that are generated together.
-    fn chunks(&self, listeners: &[Listener], from: i64, until: i64) -> Vec<usize> {
-        let days = (until - from).max(0) as f64 / super::DAY as f64;
+    fn ranges(&self, listeners: &[Listener], (from, until): (i64, i64)) -> Vec<usize> {
         let mut ends = Vec::new();
         let mut expected = 0.0;
         for (i, listener) in listeners.iter().enumerate() {
-            expected += 2.0
-                + days
-                    * super::activity::rate(listener, &self.options, self.calibration.plays_a_day);
-            if expected >= CHUNK || i + 1 == listeners.len() {
+            let (rate, days) = self.expected(listener, from, until);
+            expected += 2.0 + rate * days;
+            if expected >= RANGE || i + 1 == listeners.len() {
                 ends.push(i + 1);
                 expected = 0.0;
             }
         }
         ends
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    fn chunk(
-        &self,
-        listeners: &[Listener],
-        ends: &[usize],
-        i: usize,
-        (from, until): (i64, i64),
-        room: &mut Workspace,
-        check: Interrupt<'_>,
-        plays: &mut Vec<Play>,
-    ) {
-        let start = if i == 0 { 0 } else { ends[i - 1] };
-        for (user, listener) in listeners.iter().enumerate().take(ends[i]).skip(start) {
-            Walk::new(self, user as u32, listener, room).plays(from, until, check, plays);
-        }
     }
 }
