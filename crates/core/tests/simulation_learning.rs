@@ -41,7 +41,7 @@ fn truth_beats_co_plays_and_co_plays_beat_popularity() {
     let sim = Simulation::calibrate(catalogue, options, &listeners, START, &|| {}).unwrap();
     let heard = |from: i64, to: i64| {
         let mut sets = vec![HashSet::new(); listeners.len()];
-        for play in all(&sim, &listeners, (START + from * DAY, START + to * DAY), 1) {
+        for play in all(&sim, &listeners, (START + from * DAY, START + to * DAY), 0) {
             if !play.skipped {
                 sets[play.user as usize].insert(play.track);
             }

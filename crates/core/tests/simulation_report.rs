@@ -20,7 +20,7 @@ fn measure(options: &SimulationOptions, users: i32, seed: i64) -> (usize, Vec<Me
         .collect();
     let genres_of = |track: u32| sim.catalogue().genres_of(track);
     let mut report = Report::new(&users, sim.catalogue().len(), genres_of, options);
-    let plays = all(&sim, &listeners, (START, START + 120 * DAY), 1);
+    let plays = all(&sim, &listeners, (START, START + 120 * DAY), 0);
     for play in &plays {
         report.add(ReportedPlay {
             user: play.user,

@@ -25,16 +25,16 @@ fn sorted(mut plays: Vec<Play>) -> Vec<Play> {
 fn any_cut_of_the_time_gives_the_rows_of_the_whole() {
     let (sim, listeners) = simulation(60, 42);
     let end = START + 130 * DAY;
-    let whole = all(&sim, &listeners, (START, end), 1);
+    let whole = all(&sim, &listeners, (START, end), 0);
     for cut in [START + DAY / 3, START + 59 * DAY + 7 * DAY / 11, START + 119 * DAY] {
-        let mut parts = all(&sim, &listeners, (START, cut), 1);
-        parts.extend(all(&sim, &listeners, (cut, end), 1));
+        let mut parts = all(&sim, &listeners, (START, cut), 0);
+        parts.extend(all(&sim, &listeners, (cut, end), 0));
         assert_eq!(sorted(parts), whole);
     }
     let mut hours = Vec::new();
     for hour in 0..48 {
         let from = START + 20 * DAY + hour * DAY / 24;
-        hours.extend(all(&sim, &listeners, (from, from + DAY / 24), 1));
+        hours.extend(all(&sim, &listeners, (from, from + DAY / 24), 0));
     }
     let days = |p: &&Play| (START + 20 * DAY..START + 22 * DAY).contains(&p.played_at);
     assert_eq!(sorted(hours), whole.iter().filter(days).copied().collect::<Vec<_>>());
@@ -53,29 +53,32 @@ fn a_calibration_that_was_kept_gives_the_same_rows() {
     )
     .unwrap();
     let window = (START, START + 120 * DAY);
-    assert_eq!(all(&again, &listeners, window, 1), all(&sim, &listeners, window, 1));
+    assert_eq!(all(&again, &listeners, window, 0), all(&sim, &listeners, window, 0));
 }
 
 #[test]
 fn rows_are_the_same_for_any_number_of_threads() {
     let (sim, listeners) = simulation(400, 42);
     let window = (START, START + 120 * DAY);
-    let one = all(&sim, &listeners, window, 1);
+    let one = all(&sim, &listeners, window, 0);
     assert!(one.len() > 60_000);
-    for threads in [2, 3, 8] {
-        assert_eq!(all(&sim, &listeners, window, threads), one);
+    for workers in [1, 2, 3, 8] {
+        assert_eq!(all(&sim, &listeners, window, workers), one);
     }
 }
 
 #[test]
 fn rows_are_in_the_order_of_the_key_with_ids_of_their_own() {
     let (sim, listeners) = simulation(100, 42);
-    let plays = all(&sim, &listeners, (START, START + 120 * DAY), 1);
+    let plays = all(&sim, &listeners, (START, START + 120 * DAY), 0);
     let in_order = |w: &[Play]| (w[0].user, w[0].played_at) < (w[1].user, w[1].played_at);
     assert!(plays.windows(2).all(in_order));
-    let ids: HashSet<[u8; 16]> = plays.iter().map(Play::event_id).collect();
+    let ids: HashSet<u128> = plays.iter().map(Play::event_id).collect();
     assert_eq!(ids.len(), plays.len());
-    assert!(ids.iter().all(|id| id[6] >> 4 == 8 && id[8] >> 6 == 2));
+    for &id in &ids {
+        assert_eq!((id >> 76 & 15, id >> 62 & 3), (8, 2), "version and variant");
+        assert!(is_simulated(id) && !is_simulated(id ^ 1) && !is_simulated(id ^ 1 << 100));
+    }
     let sessions: HashSet<([u8; 16], u32)> =
         plays.iter().map(|p| (p.session_id(), p.user)).collect();
     let ids: HashSet<[u8; 16]> = plays.iter().map(Play::session_id).collect();
@@ -85,10 +88,10 @@ fn rows_are_in_the_order_of_the_key_with_ids_of_their_own() {
 #[test]
 fn another_seed_gives_other_rows() {
     let window = (START, START + 30 * DAY);
-    let (a, of_a) = simulation(30, 1);
+    let (a, of_a) = simulation(30, 0);
     let (b, of_b) = simulation(30, 2);
-    let (a, b) = (all(&a, &of_a, window, 1), all(&b, &of_b, window, 1));
-    let ids: HashSet<[u8; 16]> = a.iter().map(Play::event_id).collect();
+    let (a, b) = (all(&a, &of_a, window, 0), all(&b, &of_b, window, 0));
+    let ids: HashSet<u128> = a.iter().map(Play::event_id).collect();
     assert!(b.iter().all(|p| !ids.contains(&p.event_id())));
 }
 
@@ -137,7 +140,7 @@ fn nobody_plays_before_arriving_or_after_leaving() {
     let catalogue = catalogue(1000, 20, &options);
     let (people, listeners) = listeners(&catalogue, 300, 42);
     let sim = Simulation::calibrate(catalogue, options, &listeners, START, &|| {}).unwrap();
-    let plays = all(&sim, &listeners, (START, START + 120 * DAY), 1);
+    let plays = all(&sim, &listeners, (START, START + 120 * DAY), 0);
     assert!(plays.iter().all(|p| p.played_at >= people[p.user as usize].created_at));
     let heard = |from: i64, to: i64| {
         let users = plays.iter().filter(|p| (from..to).contains(&p.played_at)).map(|p| p.user);
@@ -165,7 +168,7 @@ fn popularity_and_tastes_shift_only_if_they_drift() {
         let sim = Simulation::calibrate(catalogue, options, &listeners, START, &|| {}).unwrap();
         let top = |at: i64| {
             let mut plays = vec![(0, 0); 2000];
-            for play in all(&sim, &listeners, window(at), 1) {
+            for play in all(&sim, &listeners, window(at), 0) {
                 plays[play.track as usize] = (plays[play.track as usize].0 - 1, play.track);
             }
             plays.sort_unstable();
@@ -195,7 +198,7 @@ fn one_track_one_genre_and_no_genre_give_rows() {
         let catalogue = builder.build(&options).unwrap();
         let (_, listeners) = listeners(&catalogue, 20, 42);
         let sim = Simulation::calibrate(catalogue, options, &listeners, START, &|| {}).unwrap();
-        let plays = all(&sim, &listeners, (START, START + 120 * DAY), 1);
+        let plays = all(&sim, &listeners, (START, START + 120 * DAY), 0);
         assert!(plays.len() > 400, "{} plays of {tracks} tracks", plays.len());
         assert!(plays.iter().all(|p| (0..=210_000).contains(&p.ms_played)));
     }
@@ -205,7 +208,7 @@ fn one_track_one_genre_and_no_genre_give_rows() {
 fn the_leap_day_is_a_day_like_others() {
     let (sim, listeners) = simulation(200, 42);
     let leap_day = START + 59 * DAY;
-    let on = |day: i64| all(&sim, &listeners, (day, day + DAY), 1).len() as f64;
+    let on = |day: i64| all(&sim, &listeners, (day, day + DAY), 0).len() as f64;
     let (day, around) = (on(leap_day), on(leap_day - DAY) + on(leap_day + DAY));
     assert!(day > 0.25 * around && day < 0.9 * around, "{day} against {around} on two days");
 }
@@ -233,19 +236,19 @@ fn a_taste_of_nothing_in_the_catalogue_does_not_bind() {
     let of = catalogue(100, 5, &options);
     let mut record = listeners(&of, 1, 42).0.remove(0).taste;
     record.genres = vec![("polka".to_owned(), 1.0)];
-    assert!(Taste::bind(&record, &of).is_none());
+    assert!(Taste::bind(&record, START, &of).is_none());
     let key = text_key("own", 42);
     let declared = [("genre 003".to_owned(), 2.0), ("polka".to_owned(), 1.0)];
-    let derived = people::derive_taste(&of, key, None, None, Some(&declared), START);
+    let derived = people::derive_taste(&of, key, None, None, Some(&declared));
     let best = derived.genres.iter().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
     assert_eq!(best.0, "genre 003");
-    assert!(best.1 > 0.8 && Taste::bind(&derived, &of).is_some());
+    assert!(best.1 > 0.8 && Taste::bind(&derived, START, &of).is_some());
 }
 
 #[test]
 fn a_check_that_unwinds_ends_the_run_on_any_number_of_threads() {
     let (sim, listeners) = simulation(200, 42);
-    for threads in [1, 4] {
+    for workers in [0, 1, 4] {
         let calls = Cell::new(0);
         let visited = Cell::new(0);
         let cancelled = catch_unwind(AssertUnwindSafe(|| {
@@ -253,7 +256,7 @@ fn a_check_that_unwinds_ends_the_run_on_any_number_of_threads() {
                 calls.set(calls.get() + 1);
                 assert!(calls.get() < 3, "cancelled");
             };
-            sim.run(&listeners, (START, START + 400 * DAY), threads, &|s| s(), &check, |next| {
+            sim.run(&listeners, (START, START + 400 * DAY), workers, &|s| s(), &check, |next| {
                 let mut plays = Vec::new();
                 while next(&mut plays) {
                     visited.set(visited.get() + plays.len());

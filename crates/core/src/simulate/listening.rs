@@ -188,7 +188,6 @@ impl<'a> Walk<'a> {
                 break;
             }
             if time >= from {
-                let id = key(session, n as u64);
                 out.push(Play {
                     user: self.user,
                     track,
@@ -197,7 +196,7 @@ impl<'a> Walk<'a> {
                     skipped,
                     affinity: affinity as f32,
                     session,
-                    event: [id, key(id, 1)],
+                    event: key(session, n as u64),
                 });
             }
             end = ends;

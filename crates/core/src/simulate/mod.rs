@@ -56,18 +56,14 @@ pub struct Play {
     /// Key of the session.
     pub session: u64,
     /// Key of the event, the same for the same play in every run.
-    pub event: [u64; 2],
+    pub event: u64,
 }
 
 impl Play {
-    /// The event's id as the bytes of a UUID of version 8.
-    pub fn event_id(&self) -> [u8; 16] {
-        let mut bytes = [0; 16];
-        bytes[..8].copy_from_slice(&self.event[0].to_be_bytes());
-        bytes[8..].copy_from_slice(&self.event[1].to_be_bytes());
-        bytes[6] = bytes[6] & 0x0F | 0x80;
-        bytes[8] = bytes[8] & 0x3F | 0x80;
-        bytes
+    /// The event's id: a UUID of version 8 whose second half is a function of its first.
+    pub fn event_id(&self) -> u128 {
+        let first = self.event & !0xF000 | 0x8000;
+        u128::from(first) << 64 | u128::from(second_half(first))
     }
 
     /// The session's id: 16 hexadecimal digits.
@@ -78,6 +74,19 @@ impl Play {
         }
         text
     }
+}
+
+/// Key under which the second half of an event's id follows from the first.
+const EVENT: u64 = 0x6576_656E;
+
+fn second_half(first: u64) -> u64 {
+    random::key(first, EVENT) & !(3 << 62) | 1 << 63
+}
+
+/// Whether an event's id was given by [`Play::event_id`]. A random id passes once in 2^66.
+pub fn is_simulated(event_id: u128) -> bool {
+    let first = (event_id >> 64) as u64;
+    first & 0xF000 == 0x8000 && second_half(first) == event_id as u64
 }
 
 /// A simulation ready to run.

@@ -20,6 +20,8 @@ pub struct SimulationOptions {
     pub session_plays: f64,
     /// Plays on a day of the weekend for one on a weekday; 0.1 to 10.
     pub weekend_factor: f64,
+    /// Days in which the number of users doubles; 1 to 36,500.
+    pub doubling_days: f64,
     /// Share of the users who leave for good within 30 days; 0 to 0.9.
     pub monthly_churn: f64,
     /// Exponent s of plays against a track's rank r within its genre, (r + 4)^-s; 0 to 3.
@@ -50,6 +52,7 @@ impl Default for SimulationOptions {
             activity_spread: 1.2,
             session_plays: 8.0,
             weekend_factor: 1.1,
+            doubling_days: super::people::DOUBLING_DAYS,
             monthly_churn: 0.055,
             popularity_exponent: 1.5,
             unplayed_share: 0.2,
@@ -73,6 +76,7 @@ impl SimulationOptions {
         within("activity_spread", self.activity_spread, 0.0, 2.0)?;
         within("session_plays", self.session_plays, 1.0, 50.0)?;
         within("weekend_factor", self.weekend_factor, 0.1, 10.0)?;
+        within("doubling_days", self.doubling_days, 1.0, 36_500.0)?;
         within("monthly_churn", self.monthly_churn, 0.0, 0.9)?;
         within("popularity_exponent", self.popularity_exponent, 0.0, 3.0)?;
         within("unplayed_share", self.unplayed_share, 0.0, 0.95)?;

@@ -76,7 +76,7 @@ const AGES: [(&str, f64); 30] = [
 ];
 
 /// Days in which the number of accounts doubles, where nobody says otherwise.
-pub const DOUBLING_DAYS: f64 = 240.0;
+pub(crate) const DOUBLING_DAYS: f64 = 240.0;
 
 /// No account is older than this many days.
 const OLDEST: f64 = 5.0 * 365.0;
@@ -117,7 +117,7 @@ pub struct Person {
     pub age: i32,
     /// One of [`COUNTRIES`].
     pub country: &'static str,
-    /// Microseconds since 1970; the same as the taste's arrival.
+    /// Microseconds since 1970.
     pub created_at: i64,
     /// A noisy, partial view of the taste; `None` for those who declare none.
     pub declared: Option<Vec<(String, f64)>>,
@@ -152,15 +152,9 @@ fn person(catalogue: &Catalogue, options: &PeopleOptions, until: i64, seed: i64,
     let mut draws = Draws::new(key(key(seed as u64, 0x7065_6F70), i));
     let age = 16 + (48.999 * libm::pow(draws.unit(), 2.4)) as i32;
     let country = COUNTRIES[draws.weighted(COUNTRIES.iter().map(|c| c.1))].0;
-    let created_at = arrival(text_key(&user_id, seed as u64), until, options.doubling_days);
-    let taste = derive_taste(
-        catalogue,
-        text_key(&user_id, seed as u64),
-        Some(age),
-        Some(country),
-        None,
-        created_at,
-    );
+    let key_of_user = text_key(&user_id, seed as u64);
+    let created_at = arrival(key_of_user, until, options.doubling_days);
+    let taste = derive_taste(catalogue, key_of_user, Some(age), Some(country), None);
     let declared = (!draws.chance(options.undeclared_share))
         .then(|| declare(catalogue, &taste.genres, &mut draws));
     Person { user_id, age, country, created_at, declared, taste }
@@ -186,7 +180,6 @@ pub fn derive_taste(
     age: Option<i32>,
     country: Option<&str>,
     declared: Option<&[(String, f64)]>,
-    arrives_at: i64,
 ) -> TasteRecord {
     let mut draws = Draws::new(key(user, 0x7461_7374));
     let mut pulls: Vec<f64> = (0..catalogue.genre_count() as u32)
@@ -240,7 +233,6 @@ pub fn derive_taste(
         activity: draws.normal().clamp(-3.0, 3.0),
         rhythm: Rhythm::ALL[draws.below(4)],
         impatience: draws.between(0.9, 1.1),
-        arrives_at,
         stay: draws.exponential(),
     }
 }

@@ -376,9 +376,9 @@ impl<'a, 'g, G: Fn(u32) -> &'g [u32]> Report<'a, G> {
         }
         let long = days >= 90.0;
         rows.push(metric(
-            "users first heard in the second half of the time: doubling in 240 days".to_owned(),
+            "users first heard in the second half of the time".to_owned(),
             CHOSEN,
-            1.0 - libm::exp2(-days / 2.0 / super::people::DOUBLING_DAYS),
+            1.0 - libm::exp2(-days / 2.0 / self.options.doubling_days),
             0.08,
             arrived.value().filter(|_| long),
         ));

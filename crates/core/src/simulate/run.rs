@@ -43,9 +43,9 @@ impl Simulation {
     /// Generates the plays that start in [from, until) and lends `consume` a function that
     /// replaces the content of a buffer by the next some thousands, or gives `false` where
     /// there are no more: user by user in the order of `listeners`, each user's in the
-    /// order of time. The plays are the same for any number of `threads`.
+    /// order of time. The plays are the same for any number of `workers`.
     ///
-    /// With `threads` above 1 as many are started through `spawn` to work ahead while the
+    /// With `workers` above 0 as many threads are started through `spawn` to work ahead while the
     /// calling thread consumes. `check` and `consume` run on the calling thread only, and
     /// may unwind. `spawn` is given a function that starts the threads, to be called once:
     /// a server blocks its signals around it.
@@ -53,7 +53,7 @@ impl Simulation {
         &self,
         listeners: &[Listener],
         window: (i64, i64),
-        threads: usize,
+        workers: usize,
         spawn: &dyn Fn(&mut dyn FnMut()),
         check: Interrupt<'_>,
         consume: impl FnOnce(&mut dyn FnMut(&mut Vec<Play>) -> bool) -> R,
@@ -61,7 +61,7 @@ impl Simulation {
         let ends = self.ranges(listeners, window);
         let generator = Generator { sim: self, listeners, window, ends };
         let ranges = generator.ends.len();
-        if threads <= 1 {
+        if workers == 0 {
             let mut room = Workspace::default();
             let mut i = 0;
             return consume(&mut |plays| {
@@ -79,12 +79,12 @@ impl Simulation {
             let _stop = Stop(&stop);
             let mut receivers = Vec::new();
             spawn(&mut || {
-                for worker in 0..threads {
+                for worker in 0..workers {
                     let (send, receive) = sync_channel::<Vec<Play>>(2);
                     let (generator, stop) = (&generator, &stop);
                     scope.spawn(move || {
                         let mut room = Workspace::default();
-                        for i in (worker..ranges).step_by(threads) {
+                        for i in (worker..ranges).step_by(workers) {
                             let mut plays = Vec::new();
                             generator.range(i, &mut room, &|| {}, &mut plays);
                             if stop.load(Ordering::Relaxed) || send.send(plays).is_err() {
@@ -99,7 +99,7 @@ impl Simulation {
             consume(&mut |plays| {
                 while i < ranges {
                     check();
-                    match receivers[i % threads].recv_timeout(Duration::from_millis(20)) {
+                    match receivers[i % workers].recv_timeout(Duration::from_millis(20)) {
                         Ok(next) => {
                             *plays = next;
                             i += 1;

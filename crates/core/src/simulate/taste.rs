@@ -69,8 +69,6 @@ pub struct TasteRecord {
     pub rhythm: Rhythm,
     /// Skips for one of a user of the same age; about 1.
     pub impatience: f64,
-    /// First moment of listening, in microseconds since 1970.
-    pub arrives_at: i64,
     /// Time until the user leaves, as a multiple of the mean.
     pub stay: f64,
 }
@@ -90,8 +88,9 @@ pub struct Taste {
 }
 
 impl Taste {
-    /// Binds a record; `None` if no genre of it is in the catalogue.
-    pub fn bind(record: &TasteRecord, catalogue: &Catalogue) -> Option<Taste> {
+    /// Binds a record of a user who starts to listen at `arrives_at`, in microseconds since
+    /// 1970; `None` if no genre of it is in the catalogue.
+    pub fn bind(record: &TasteRecord, arrives_at: i64, catalogue: &Catalogue) -> Option<Taste> {
         let mut named: Vec<&(String, f64)> = record.genres.iter().collect();
         named.sort_by(|a, b| a.0.cmp(&b.0));
         let genres: Vec<(u32, f64)> = named
@@ -121,7 +120,7 @@ impl Taste {
             activity: record.activity,
             rhythm: record.rhythm,
             impatience: record.impatience,
-            arrives_at: record.arrives_at,
+            arrives_at,
             stay: record.stay,
         })
     }

@@ -35,7 +35,7 @@ pub fn listeners(catalogue: &Catalogue, n: i32, seed: i64) -> (Vec<Person>, Vec<
     let bind = |p: &Person| Listener {
         key: text_key(&p.user_id, seed as u64),
         age: Some(p.age),
-        taste: Taste::bind(&p.taste, catalogue).unwrap(),
+        taste: Taste::bind(&p.taste, p.created_at, catalogue).unwrap(),
     };
     let listeners = people.iter().map(bind).collect();
     (people, listeners)
@@ -45,10 +45,10 @@ pub fn all(
     sim: &Simulation,
     listeners: &[Listener],
     window: (i64, i64),
-    threads: usize,
+    workers: usize,
 ) -> Vec<Play> {
     let mut plays = Vec::new();
-    sim.run(listeners, window, threads, &|start| start(), &|| {}, |next| {
+    sim.run(listeners, window, workers, &|start| start(), &|| {}, |next| {
         let mut some = Vec::new();
         while next(&mut some) {
             plays.extend_from_slice(&some);
