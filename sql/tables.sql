@@ -181,12 +181,20 @@ CREATE TABLE sparkify.pipeline_runs (
 CREATE SEQUENCE sparkify.pipeline_run_id_seq OWNED BY sparkify.pipeline_runs.run_id;
 COMMENT ON TABLE sparkify.pipeline_runs IS 'One row for each step of each run of the pipeline.';
 
--- What users fill and jobs write belongs in a dump.
-SELECT pg_catalog.pg_extension_config_dump(t, '')
-FROM pg_catalog.unnest(ARRAY[
-    'sparkify.raw_tracks', 'sparkify.rejected_tracks', 'sparkify.tracks', 'sparkify.users',
-    'sparkify.listening_events', 'sparkify.rejected_events', 'sparkify.models',
-    'sparkify.models_model_id_seq', 'sparkify.track_embeddings', 'sparkify.genre_embeddings',
-    'sparkify.user_vectors', 'sparkify.user_recommendations',
-    'sparkify.user_recommendations_recommendation_id_seq', 'sparkify.changed_users',
-    'sparkify.pipeline_runs', 'sparkify.pipeline_run_id_seq']::pg_catalog.regclass[]) AS t;
+-- What users fill and jobs write belongs in a dump. One statement each: all
+-- update the same row of the catalogue.
+DO $$
+DECLARE
+    relation pg_catalog.regclass;
+BEGIN
+    FOREACH relation IN ARRAY ARRAY[
+        'sparkify.raw_tracks', 'sparkify.rejected_tracks', 'sparkify.tracks', 'sparkify.users',
+        'sparkify.listening_events', 'sparkify.rejected_events', 'sparkify.models',
+        'sparkify.models_model_id_seq', 'sparkify.track_embeddings', 'sparkify.genre_embeddings',
+        'sparkify.user_vectors', 'sparkify.user_recommendations',
+        'sparkify.user_recommendations_recommendation_id_seq', 'sparkify.changed_users',
+        'sparkify.pipeline_runs', 'sparkify.pipeline_run_id_seq']::pg_catalog.regclass[]
+    LOOP
+        PERFORM pg_catalog.pg_extension_config_dump(relation, '');
+    END LOOP;
+END $$;

@@ -14,8 +14,9 @@ pgrx::extension_sql_file!("../sql/triggers.sql", name = "triggers", requires = [
 pgrx::extension_sql_file!(
     "../sql/catalogue.sql",
     name = "catalogue",
-    requires = ["tables", song_key]
+    requires = ["tables", song_key, load_tracks, clean_tracks]
 );
+pgrx::extension_sql_file!("../sql/serving.sql", name = "serving", finalize);
 
 /// Required by `cargo pgrx test`.
 #[cfg(test)]

@@ -2,7 +2,10 @@
 
 use pgrx::datum::Uuid;
 use pgrx::prelude::*;
-use sparkify_core::catalogue;
+use sparkify_core::catalogue::{self, Cleaner};
+
+use crate::error::required;
+use crate::storage;
 
 // No search_path clause: nothing is looked up by name, and the clause would
 // cost more than the key in every row written to tracks.
@@ -10,4 +13,34 @@ use sparkify_core::catalogue;
 fn song_key(track_name: &str, artists: Array<'_, &str>) -> Uuid {
     let key = catalogue::song_key(track_name, artists.iter().flatten());
     Uuid::from_bytes(key.to_be_bytes())
+}
+
+#[pg_extern(volatile, parallel_unsafe)]
+#[search_path(pg_catalog, pg_temp)]
+fn load_tracks(path: Option<&str>) -> i64 {
+    storage::track_file::load(required(path, "path")) as i64
+}
+
+#[pg_extern(volatile, parallel_unsafe)]
+#[search_path(pg_catalog, pg_temp)]
+fn clean_tracks() -> TableIterator<'static, (name!(step, String), name!(rows, i64))> {
+    storage::catalogue::lock_tracks();
+    let mut cleaner = Cleaner::new();
+    storage::catalogue::read_raw_tracks(|row, row_index| cleaner.push(row, row_index));
+    let cleaned = cleaner.finish();
+    storage::catalogue::write_refusals(&cleaned.refusals);
+    let written = storage::catalogue::write_tracks(&cleaned.tracks);
+    let steps = [
+        ("read", cleaned.read),
+        ("refused", cleaned.refused),
+        ("exact_duplicates", cleaned.exact_duplicates),
+        ("merged", cleaned.merged),
+        ("tracks", cleaned.tracks.len() as u64),
+        ("written", written),
+        ("failed_analyses", cleaned.failed_analyses),
+    ];
+    let steps = steps.map(|(step, rows)| (step.to_owned(), rows as i64));
+    let repaired = cleaned.repaired.into_iter();
+    let repaired = repaired.map(|(column, rows)| (format!("repaired_{column}"), rows as i64));
+    TableIterator::new(steps.into_iter().chain(repaired))
 }

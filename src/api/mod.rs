@@ -1,3 +1,15 @@
 //! SQL-callable functions, a module per capability: check, load, compute, store.
 
 mod catalogue;
+mod embeddings;
+mod listener;
+mod recommend;
+mod refresh;
+mod validate;
+
+pub use embeddings::DEFAULT_HALF_LIFE_DAYS;
+
+/// The check that long computations make: raises where the statement was cancelled.
+pub fn interrupt() {
+    pgrx::check_for_interrupts!();
+}

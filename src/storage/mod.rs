@@ -1,4 +1,12 @@
 //! The only code that talks to tables.
 
 pub mod bulk;
+pub mod catalogue;
+pub mod catalogue_index;
+pub mod checks;
+pub mod features;
+pub mod listeners;
+pub mod models;
+pub mod serving;
 pub mod spi;
+pub mod track_file;

@@ -4,8 +4,10 @@ use std::collections::HashMap;
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::bounds::Bounds;
 use super::bytes::{self, ALIGNMENT, AlignedBytes};
 use super::index::{self, HEADER_BYTES, HEADER_WORDS, NO_DURATION, SECTIONS, word};
+use super::kernel::{Kernel, Path};
 use super::score;
 use crate::{Error, Interrupt, Result};
 
@@ -138,6 +140,9 @@ impl IndexBuilder {
     /// [`Error::OutOfMemory`].
     pub fn finish(self, fingerprint: u128, interrupt: Interrupt) -> Result<AlignedBytes> {
         let slots = self.slots(interrupt)?;
+        let kernel = Kernel::new(Path::best());
+        let bounds = Bounds::build(&self.vectors, &self.norms, self.dims, kernel, interrupt)?;
+        let measures = bounds.measures.store();
         let sections: [&[u8]; SECTIONS] = [
             bytes::bytes_of(&self.vectors),
             bytes::bytes_of(&self.norms),
@@ -146,6 +151,9 @@ impl IndexBuilder {
             bytes::bytes_of(&slots),
             bytes::bytes_of(&self.id_ends),
             &self.id_texts,
+            &bounds.blocks,
+            bytes::bytes_of(&bounds.rotation),
+            bytes::bytes_of(&measures),
         ];
         let mut header = [0u64; HEADER_WORDS];
         let mut total = HEADER_BYTES;

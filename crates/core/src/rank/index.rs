@@ -7,14 +7,16 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::bounds::Measures;
 use super::bytes::{self, ALIGNMENT};
+use super::kernel::{BLOCK, GROUP};
 use super::score;
 use crate::{Error, Result};
 
 /// First bytes of an image.
 pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"SPKRANK\0");
 /// Layout of the image; another layout is refused.
-pub(super) const LAYOUT: u64 = 1;
+pub(super) const LAYOUT: u64 = 2;
 /// Floats per row are padded with zeros to a multiple of this.
 pub(super) const ROW_FLOATS: usize = 16;
 /// A duration that is not known.
@@ -37,9 +39,15 @@ pub(super) enum Section {
     IdEnds,
     /// UTF-8 text of all ids, one after the other.
     IdTexts,
+    /// `u8`, (blocks, groups, 16, 4): codes that bound scores.
+    Blocks,
+    /// `f32`, (dims, dims) or nothing: rotation that the codes are made in.
+    Rotation,
+    /// `f64`: see [`Measures::store`].
+    Measures,
 }
 
-pub(super) const SECTIONS: usize = 7;
+pub(super) const SECTIONS: usize = 10;
 
 /// Words of the header, each a `u64`.
 pub(super) mod word {
@@ -76,6 +84,9 @@ pub struct Index<'a> {
     slots: &'a [u64],
     id_ends: &'a [u32],
     id_texts: &'a [u8],
+    blocks: &'a [u8],
+    rotation: &'a [f32],
+    measures: Measures,
 }
 
 impl<'a> Index<'a> {
@@ -112,6 +123,15 @@ impl<'a> Index<'a> {
         if !slots.len().is_power_of_two() {
             return Err(refused("slots", slots.len(), "a power of two"));
         }
+        let stored = section(image, header, Section::Measures, Some(Measures::STORED))?;
+        let measures = Measures::load(stored).filter(|measures| measures.groups > 0);
+        let measures = measures.ok_or_else(|| refused("groups", 0, "positive"))?;
+        let block = (measures.groups * GROUP).checked_mul(BLOCK);
+        let blocks = block.and_then(|block| block.checked_mul(len.div_ceil(BLOCK)));
+        let rotation: &[f32] = section(image, header, Section::Rotation, None)?;
+        if !rotation.is_empty() && Some(rotation.len()) != dims.checked_mul(dims) {
+            return Err(refused("rotation", rotation.len(), "the square of its dimensions"));
+        }
         Ok(Self {
             image,
             len,
@@ -126,6 +146,9 @@ impl<'a> Index<'a> {
             slots,
             id_ends: section(image, header, Section::IdEnds, len.checked_add(1))?,
             id_texts: section(image, header, Section::IdTexts, None)?,
+            blocks: section(image, header, Section::Blocks, blocks)?,
+            rotation,
+            measures,
         })
     }
 
@@ -218,6 +241,30 @@ impl<'a> Index<'a> {
     pub(super) fn row(&self, position: usize) -> &'a [f32] {
         let row = padded(self.dims);
         &self.vectors[position * row..][..row]
+    }
+
+    /// Raw vectors padded with zeros, (n, row floats).
+    pub(super) fn rows(&self) -> &'a [f32] {
+        self.vectors
+    }
+
+    pub(super) fn rotation(&self) -> &'a [f32] {
+        self.rotation
+    }
+
+    pub(super) fn measures(&self) -> &Measures {
+        &self.measures
+    }
+
+    /// Blocks of tracks that bounds are made from.
+    pub(super) fn blocks_len(&self) -> usize {
+        self.len.div_ceil(BLOCK)
+    }
+
+    /// Codes of `count` blocks from `first`.
+    pub(super) fn blocks(&self, first: usize, count: usize) -> &'a [u8] {
+        let block = self.measures.groups * GROUP * BLOCK;
+        &self.blocks[first * block..][..count * block]
     }
 
     /// Euclidean norm of the raw vector.

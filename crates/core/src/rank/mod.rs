@@ -5,11 +5,18 @@
 //! many on several threads; both give the rows and, bit for bit, the scores of
 //! [`plain::top_n`], on every processor and for every number of threads.
 
+mod batch;
+mod bounds;
 mod build;
 mod bytes;
+mod filter;
 mod index;
+mod kernel;
 pub mod plain;
 mod score;
+mod search;
+mod select;
+mod signals;
 #[cfg(test)]
 mod tests;
 
@@ -18,9 +25,12 @@ use std::cmp::Ordering;
 pub use build::{IndexBuilder, MAX_DIMS};
 pub use bytes::{ALIGNMENT, AlignedBytes};
 pub use index::Index;
+pub use kernel::Path;
 pub use score::norm;
 
 use crate::{Error, Interrupt, Result};
+use kernel::Kernel;
+use search::{Scratch, Search, TILE_BLOCKS};
 
 /// What to rank a catalogue for. Positions and song numbers are the index's.
 #[derive(Debug, Clone, Copy, Default)]
@@ -93,25 +103,71 @@ pub fn cosine(index: &Index, position: u32, query: &[f32]) -> f64 {
 
 /// The `n` best tracks for `query`, best first.
 ///
+/// Positions and songs that the index does not have are ignored.
+///
 /// # Errors
 /// [`Error::OutOfRange`] when the query's vector is not of the index's
 /// dimensions or not finite; [`Error::OutOfMemory`].
 pub fn top_n(index: &Index, query: &Query, interrupt: Interrupt) -> Result<Vec<Ranked>> {
-    plain::top_n(index, query, interrupt)
+    top_n_on(Path::best(), index, query, interrupt)
+}
+
+/// [`top_n`] on a forced path; the plain one where the processor lacks it.
+///
+/// # Errors
+/// As [`top_n`].
+pub fn top_n_on(
+    path: Path,
+    index: &Index,
+    query: &Query,
+    interrupt: Interrupt,
+) -> Result<Vec<Ranked>> {
+    query.check(index)?;
+    interrupt();
+    if !Search::suits(query) {
+        return plain::top_n(index, query, interrupt);
+    }
+    let mut scratch = Scratch::new()?;
+    let mut search = Search::new(index, query, Kernel::new(path))?;
+    if search.start(&mut scratch, query.candidates) {
+        for first in (0..index.blocks_len()).step_by(TILE_BLOCKS) {
+            interrupt();
+            search.tile(&mut scratch, first, TILE_BLOCKS.min(index.blocks_len() - first));
+        }
+    }
+    Ok(search.finish())
 }
 
 /// The answer of [`top_n`] for each query, computed on `threads` threads.
 ///
+/// Up to one thread the caller works itself. With more it only calls the
+/// interrupt, every 10 ms, from this thread; unwinding out of it stops the
+/// others, in which all signals are blocked. Memory beyond the results grows
+/// with the threads, not with the queries.
+///
 /// # Errors
-/// As [`top_n`], for the first query that is refused.
+/// As [`top_n`], for the first query that is refused, before any work.
 pub fn top_n_batch(
     index: &Index,
     queries: &[Query],
     threads: usize,
     interrupt: Interrupt,
 ) -> Result<Vec<Vec<Ranked>>> {
-    let _ = threads;
-    queries.iter().map(|query| top_n(index, query, interrupt)).collect()
+    top_n_batch_on(Path::best(), index, queries, threads, interrupt)
+}
+
+/// [`top_n_batch`] on a forced path; the plain one where the processor lacks it.
+///
+/// # Errors
+/// As [`top_n_batch`].
+pub fn top_n_batch_on(
+    path: Path,
+    index: &Index,
+    queries: &[Query],
+    threads: usize,
+    interrupt: Interrupt,
+) -> Result<Vec<Vec<Ranked>>> {
+    batch::top_n_batch(index, queries, threads, Kernel::new(path), interrupt)
 }
 
 fn reserve<T>(vec: &mut Vec<T>, additional: usize) -> Result<()> {

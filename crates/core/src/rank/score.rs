@@ -20,7 +20,11 @@ pub(super) fn dot(a: &[f32], b: &[f32]) -> f64 {
             *lane += f64::from(a) * f64::from(b);
         }
     }
-    let [l0, l1, l2, l3, l4, l5, l6, l7] = lanes;
+    sum_lanes(lanes)
+}
+
+/// The canonical sum of the lanes.
+pub(super) fn sum_lanes([l0, l1, l2, l3, l4, l5, l6, l7]: [f64; LANES]) -> f64 {
     ((l0 + l4) + (l2 + l6)) + ((l1 + l5) + (l3 + l7))
 }
 

@@ -1,3 +1,6 @@
+mod cancel;
+mod oracle;
+
 use super::*;
 
 fn build(rows: &[(&str, &[f32], u128)]) -> AlignedBytes {

@@ -1,0 +1,336 @@
+//! Upper bounds of scores from a few integers per track.
+//!
+//! Unit vectors are rotated so that their second moment is diagonal and
+//! descending, which changes no dot product. The first components (the head)
+//! are kept as codes of 7 bits and a sign, the others as their norm in two
+//! bands. With track `t`, query `q`, both rotated and of length one, step `s`
+//! of the codes `c` of the tracks and step `r` of the codes `d` of the query:
+//!
+//! ```text
+//! t . q <= s r (c . d) + |q_head - r d| max|s c| + |q_head| max|t_head - s c|
+//!          + |t_band1| |q_band1| + |t_band2| |q_band2|
+//! ```
+//!
+//! by Cauchy and Schwarz. The band norms are codes too, rounded up, in the
+//! places after the head, so that the sum of all products of codes bounds the
+//! score up to one factor and one addend per query. The addend has room for
+//! the rounding of the rotation in float32.
+
+use nalgebra::{DMatrix, SymmetricEigen};
+
+use super::index::padded;
+use super::kernel::{BLOCK, GROUP, Kernel};
+use crate::{Interrupt, Result};
+
+/// Share of the second moment that the head holds, about. On a real
+/// catalogue more costs more to read than it spares, and less spares less.
+const HEAD_SHARE: f64 = 0.93;
+/// Vectors longer than this are taken as they come, without rotation.
+const ROTATED_DIMS: usize = 256;
+/// Tracks that the rotation is computed from.
+const SAMPLE: usize = 4096;
+/// Largest code.
+const CODES: f64 = 127.0;
+/// Places of the band norms in a block.
+const BANDS: usize = 2;
+/// Half a unit in the last place of a float32, relative.
+const ROUNDING: f64 = 1.0 / (1 << 24) as f64;
+/// Tracks between two calls of the interrupt.
+const INTERRUPT_EVERY: usize = 4096;
+
+/// Numbers that hold for all tracks of an index.
+#[derive(Debug, Clone, Copy)]
+pub struct Measures {
+    /// Groups of codes per track.
+    pub groups: usize,
+    step: f64,
+    band_steps: [f64; BANDS],
+    /// Largest norm of a head minus its codes.
+    head_error: f64,
+    /// Largest norm of a head's codes.
+    head_norm: f64,
+    slack: f64,
+}
+
+impl Measures {
+    /// Numbers in their stored form.
+    pub const STORED: usize = 8;
+
+    /// As stored in an image.
+    pub fn store(&self) -> [f64; Self::STORED] {
+        [
+            self.groups as f64,
+            self.step,
+            self.band_steps[0],
+            self.band_steps[1],
+            self.head_error,
+            self.head_norm,
+            self.slack,
+            0.0,
+        ]
+    }
+
+    /// From the form of [`Measures::store`].
+    pub fn load(stored: &[f64]) -> Option<Self> {
+        let &[groups, step, band1, band2, head_error, head_norm, slack, _] = stored else {
+            return None;
+        };
+        Some(Self {
+            groups: groups as usize,
+            step,
+            band_steps: [band1, band2],
+            head_error,
+            head_norm,
+            slack,
+        })
+    }
+
+    /// Components in the head, of `dims`.
+    fn head(&self, dims: usize) -> usize {
+        dims.min(self.groups * GROUP - BANDS)
+    }
+}
+
+/// The tracks' side of the bounds.
+pub struct Bounds {
+    /// (dims, dims): row `i` holds what component `i` adds to each rotated
+    /// component; empty where vectors are not rotated.
+    pub rotation: Vec<f32>,
+    /// Blocks of 16 tracks, in the kernels' layout.
+    pub blocks: Vec<u8>,
+    pub measures: Measures,
+}
+
+impl Bounds {
+    /// Bounds of `vectors`, (n, padded dims) raw, of these norms.
+    pub fn build(
+        vectors: &[f32],
+        norms: &[f64],
+        dims: usize,
+        kernel: Kernel,
+        interrupt: Interrupt,
+    ) -> Result<Self> {
+        let (rotation, shares) = rotation(vectors, norms, dims, interrupt);
+        let mut held = 0.0;
+        let head = shares.iter().take_while(|&&share| {
+            let before = held;
+            held += share;
+            before < HEAD_SHARE
+        });
+        let groups = (head.count() + BANDS).div_ceil(GROUP);
+        let root = (dims as f64).sqrt();
+        let products = if rotation.is_empty() { 0.0 } else { 2.5 * dims as f64 * root };
+        let mut measures = Measures {
+            groups,
+            step: 0.0,
+            band_steps: [0.0; BANDS],
+            head_error: 0.0,
+            head_norm: 0.0,
+            slack: (products + 8.0 * root + 16.0) * ROUNDING,
+        };
+
+        let width = groups * GROUP;
+        let head = measures.head(dims);
+        let mut rotated = Vec::new();
+        super::reserve(&mut rotated, norms.len() * width)?;
+        rotated.resize(norms.len() * width, 0f32);
+        let (mut unit, mut turned) = (vec![0f32; dims], vec![0f32; dims]);
+        let (mut largest, mut largest_bands) = (0f32, [0f32; BANDS]);
+        for (position, kept) in rotated.chunks_exact_mut(width).enumerate() {
+            if position % INTERRUPT_EVERY == 0 {
+                interrupt();
+            }
+            let row = &vectors[position * padded(dims)..][..dims];
+            turn(row, norms[position], &rotation, kernel, &mut unit, &mut turned);
+            let (coordinates, bands) = kept.split_at_mut(width - BANDS);
+            coordinates[..head].copy_from_slice(&turned[..head]);
+            bands.copy_from_slice(&bands_of(&turned[head..]));
+            largest = turned[..head].iter().fold(largest, |largest, x| largest.max(x.abs()));
+            for (largest, &band) in largest_bands.iter_mut().zip(&*bands) {
+                *largest = largest.max(band);
+            }
+        }
+        measures.step = if largest > 0.0 { f64::from(largest) / CODES } else { 1.0 };
+        measures.band_steps = largest_bands.map(|largest| f64::from(largest) / CODES);
+
+        let mut blocks = Vec::new();
+        let bytes = norms.len().next_multiple_of(BLOCK) * width;
+        super::reserve(&mut blocks, bytes)?;
+        blocks.resize(bytes, 128u8);
+        let (mut error, mut norm) = (0f32, 0f32);
+        let (step, per_step) = (measures.step as f32, (1.0 / measures.step) as f32);
+        let per_band = measures.band_steps.map(|step| if step > 0.0 { 1.0 / step } else { 0.0 });
+        for (position, kept) in rotated.chunks_exact(width).enumerate() {
+            if position % INTERRUPT_EVERY == 0 {
+                interrupt();
+            }
+            let block = &mut blocks[position / BLOCK * BLOCK * width..][..BLOCK * width];
+            let lane = position % BLOCK * GROUP;
+            let (mut errors, mut squares) = (0f32, 0f32);
+            for (place, &x) in kept.iter().enumerate() {
+                let code = if place < width - BANDS {
+                    let code = (x * per_step).round_ties_even().clamp(-127.0, 127.0);
+                    errors += (x - step * code) * (x - step * code);
+                    squares += step * code * step * code;
+                    code as i32
+                } else {
+                    let code = f64::from(x) * per_band[place + BANDS - width];
+                    code.ceil().clamp(0.0, CODES) as i32
+                };
+                block[place / GROUP * BLOCK * GROUP + lane + place % GROUP] = (code + 128) as u8;
+            }
+            error = error.max(errors);
+            norm = norm.max(squares);
+        }
+        // Rounded up: the sums were made in float32, with one step for both.
+        let up = 1.0 + 4.0 * (width as f64 + 2.0) * ROUNDING;
+        measures.head_error = f64::from(error).sqrt() * up + 4.0 * root * ROUNDING;
+        measures.head_norm = f64::from(norm).sqrt() * up;
+        Ok(Self { rotation, blocks, measures })
+    }
+}
+
+/// Rotated unit vector of `row`; zero where the norm is.
+fn turn(
+    row: &[f32],
+    norm: f64,
+    rotation: &[f32],
+    kernel: Kernel,
+    unit: &mut [f32],
+    turned: &mut [f32],
+) {
+    let per_norm = if norm > 0.0 { 1.0 / norm } else { 0.0 };
+    for (unit, &x) in unit.iter_mut().zip(row) {
+        *unit = (f64::from(x) * per_norm) as f32;
+    }
+    if rotation.is_empty() {
+        turned.copy_from_slice(unit);
+    } else {
+        kernel.rotate(rotation, unit, turned);
+    }
+}
+
+/// Norms of the two halves of what follows the head, rounded up.
+fn bands_of(tail: &[f32]) -> [f32; BANDS] {
+    let (near, far) = tail.split_at(tail.len() / 2);
+    [near, far].map(|band| {
+        let squares: f64 = band.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+        (squares.sqrt() * (1.0 + 2.0 * ROUNDING)) as f32
+    })
+}
+
+/// The rotation, empty where there is none, and the share of the second
+/// moment of the unit vectors that each component then has.
+fn rotation(
+    vectors: &[f32],
+    norms: &[f64],
+    dims: usize,
+    interrupt: Interrupt,
+) -> (Vec<f32>, Vec<f64>) {
+    let stride = norms.len().div_ceil(SAMPLE).max(1);
+    let rotated = dims <= ROTATED_DIMS;
+    let mut moment = DMatrix::<f64>::zeros(if rotated { dims } else { 0 }, dims);
+    let mut shares = vec![0f64; dims];
+    for (number, position) in (0..norms.len()).step_by(stride).enumerate() {
+        if number % 256 == 0 {
+            interrupt();
+        }
+        if norms[position] == 0.0 {
+            continue;
+        }
+        let row = &vectors[position * padded(dims)..][..dims];
+        let unit: Vec<f64> = row.iter().map(|&x| f64::from(x) / norms[position]).collect();
+        for (share, x) in shares.iter_mut().zip(&unit) {
+            *share += x * x;
+        }
+        if rotated {
+            for (mut column, &y) in moment.column_iter_mut().zip(&unit) {
+                for (cell, x) in column.iter_mut().zip(&unit) {
+                    *cell += x * y;
+                }
+            }
+        }
+    }
+    interrupt();
+    let turned = if rotated { eigenvectors(moment) } else { None };
+    interrupt();
+    let (rotation, mut shares) = turned.unwrap_or((Vec::new(), shares));
+    let total: f64 = shares.iter().sum();
+    for share in &mut shares {
+        *share = if total > 0.0 { *share / total } else { 1.0 / dims as f64 };
+    }
+    (rotation, shares)
+}
+
+/// Eigenvectors as a rotation, and eigenvalues, in descending order; nothing
+/// where the result is not orthogonal enough for the bounds to hold.
+fn eigenvectors(moment: DMatrix<f64>) -> Option<(Vec<f32>, Vec<f64>)> {
+    let dims = moment.nrows();
+    let eigen = SymmetricEigen::try_new(moment, f64::EPSILON, 1000 * dims)?;
+    let mut order: Vec<usize> = (0..dims).collect();
+    order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]));
+    let gram = eigen.eigenvectors.tr_mul(&eigen.eigenvectors);
+    let off = (gram - DMatrix::identity(dims, dims)).norm();
+    if off.is_nan() || off > 1e-9 {
+        return None;
+    }
+    let mut rotation = Vec::with_capacity(dims * dims);
+    for row in eigen.eigenvectors.row_iter() {
+        rotation.extend(order.iter().map(|&column| row[column] as f32));
+    }
+    let shares = order.iter().map(|&column| eigen.eigenvalues[column].max(0.0)).collect();
+    Some((rotation, shares))
+}
+
+/// The query's side of the bounds.
+pub struct QueryBounds {
+    /// Codes to multiply the tracks' codes with, (groups x 4).
+    pub codes: Vec<i8>,
+    factor: f64,
+    addend: f64,
+}
+
+impl QueryBounds {
+    /// Bounds for the raw `vector`, (dims), of this norm.
+    pub fn new(
+        vector: &[f32],
+        norm: f64,
+        rotation: &[f32],
+        measures: &Measures,
+        kernel: Kernel,
+    ) -> Self {
+        let dims = vector.len();
+        let (mut unit, mut turned) = (vec![0f32; dims], vec![0f32; dims]);
+        turn(vector, norm, rotation, kernel, &mut unit, &mut turned);
+        let (head, tail) = turned.split_at(measures.head(dims));
+        let bands = bands_of(tail);
+        let weights: [f64; BANDS] =
+            std::array::from_fn(|band| f64::from(bands[band]) * measures.band_steps[band]);
+        let largest = head.iter().map(|&x| f64::from(x.abs())).fold(0.0, f64::max);
+        let largest = weights.iter().fold(largest, |largest, w| largest.max(w / measures.step));
+        let step = if largest > 0.0 { largest / CODES } else { 1.0 };
+
+        let mut codes = vec![0i8; measures.groups * GROUP];
+        let (head_codes, band_codes) = codes.split_at_mut(measures.groups * GROUP - BANDS);
+        let (mut errors, mut squares) = (0f64, 0f64);
+        for (code, &x) in head_codes.iter_mut().zip(head) {
+            let x = f64::from(x);
+            *code = (x / step).round_ties_even().clamp(-CODES, CODES) as i8;
+            errors += (x - step * f64::from(*code)).powi(2);
+            squares += x * x;
+        }
+        for (code, weight) in band_codes.iter_mut().zip(weights) {
+            *code = (weight / (measures.step * step)).ceil().min(CODES) as i8;
+        }
+        let addend = errors.sqrt() * measures.head_norm
+            + squares.sqrt() * measures.head_error
+            + measures.slack;
+        Self { codes, factor: measures.step * step, addend }
+    }
+
+    /// The sum of products that every track scoring `score` or more reaches.
+    pub fn threshold(&self, score: f64) -> i32 {
+        let sum = (score - self.addend) / self.factor;
+        (sum.floor() - 1.0).clamp(-1e9, 1e9) as i32
+    }
+}

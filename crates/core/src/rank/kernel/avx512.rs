@@ -1,0 +1,143 @@
+//! The inner loops with AVX-512 and its integer dot products (VNNI).
+
+use std::arch::x86_64::*;
+
+use super::{BLOCK, GROUP, write_bits};
+
+const RUN: usize = BLOCK * GROUP;
+
+/// What the bytes' offset of 128 adds to each sum.
+fn offset(codes: &[i8]) -> i32 {
+    128 * codes.iter().map(|&code| i32::from(code)).sum::<i32>()
+}
+
+/// Sums of products, offset included, of `N` blocks that start at `blocks`.
+///
+/// # Safety
+/// `blocks` points to `N * groups` runs of 64 bytes, `codes` to `groups`
+/// groups of 4.
+#[inline(always)]
+unsafe fn sums<const N: usize>(blocks: *const u8, codes: *const i8, groups: usize) -> [__m512i; N] {
+    // SAFETY: the caller gives memory of this size; both are read unaligned,
+    // and the callers below enable the features.
+    unsafe {
+        let mut sums = [_mm512_setzero_si512(); N];
+        for group in 0..groups {
+            let code = _mm512_set1_epi32(codes.add(group * GROUP).cast::<i32>().read_unaligned());
+            for (number, sum) in sums.iter_mut().enumerate() {
+                let run = blocks.add((number * groups + group) * RUN);
+                *sum = _mm512_dpbusd_epi32(*sum, _mm512_loadu_si512(run.cast()), code);
+            }
+        }
+        sums
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+pub fn reaching(blocks: &[u8], codes: &[i8], threshold: i32, first: u32, out: &mut [u32]) -> usize {
+    let threshold = _mm512_set1_epi32(threshold.saturating_add(offset(codes)));
+    match codes.len() / GROUP {
+        4 => reaching_groups(blocks, codes, 4, threshold, first, out),
+        groups => reaching_groups(blocks, codes, groups, threshold, first, out),
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+fn reaching_groups(
+    blocks: &[u8],
+    codes: &[i8],
+    groups: usize,
+    threshold: __m512i,
+    mut first: u32,
+    out: &mut [u32],
+) -> usize {
+    let mut count = 0;
+    let mut four = blocks.chunks_exact(4 * groups * RUN);
+    for blocks in four.by_ref() {
+        // SAFETY: the chunk has four blocks, and `codes` has `groups` groups.
+        let sums = unsafe { sums::<4>(blocks.as_ptr(), codes.as_ptr(), groups) };
+        let [m0, m1, m2, m3] = sums.map(|sum| _mm512_cmpge_epi32_mask(sum, threshold));
+        let low = u64::from(m0) | u64::from(m1) << 16;
+        let high = u64::from(m2) | u64::from(m3) << 16;
+        let mask = low | high << 32;
+        if mask != 0 {
+            count = write_bits(mask, first, out, count);
+        }
+        first += 4 * BLOCK as u32;
+    }
+    for block in four.remainder().chunks_exact(groups * RUN) {
+        // SAFETY: the chunk has one block, and `codes` has `groups` groups.
+        let [sum] = unsafe { sums::<1>(block.as_ptr(), codes.as_ptr(), groups) };
+        let mask = _mm512_cmpge_epi32_mask(sum, threshold);
+        count = write_bits(u64::from(mask), first, out, count);
+        first += BLOCK as u32;
+    }
+    count
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+pub fn maxima(blocks: &[u8], codes: &[i8], lanes: &mut [i32; BLOCK]) {
+    match codes.len() / GROUP {
+        4 => maxima_groups(blocks, codes, 4, lanes),
+        groups => maxima_groups(blocks, codes, groups, lanes),
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+fn maxima_groups(blocks: &[u8], codes: &[i8], groups: usize, lanes: &mut [i32; BLOCK]) {
+    let mut largest = [_mm512_set1_epi32(i32::MIN); 4];
+    let mut four = blocks.chunks_exact(4 * groups * RUN);
+    for blocks in four.by_ref() {
+        // SAFETY: the chunk has four blocks, and `codes` has `groups` groups.
+        let sums = unsafe { sums::<4>(blocks.as_ptr(), codes.as_ptr(), groups) };
+        for (largest, sum) in largest.iter_mut().zip(sums) {
+            *largest = _mm512_max_epi32(*largest, sum);
+        }
+    }
+    for block in four.remainder().chunks_exact(groups * RUN) {
+        // SAFETY: the chunk has one block, and `codes` has `groups` groups.
+        let [sum] = unsafe { sums::<1>(block.as_ptr(), codes.as_ptr(), groups) };
+        largest[0] = _mm512_max_epi32(largest[0], sum);
+    }
+    let [a, b, c, d] = largest;
+    let largest = _mm512_max_epi32(_mm512_max_epi32(a, b), _mm512_max_epi32(c, d));
+    let mut found = [0i32; BLOCK];
+    // SAFETY: `found` has the 64 bytes that are written.
+    unsafe { _mm512_storeu_si512(found.as_mut_ptr().cast(), largest) };
+    let offset = offset(codes);
+    for (lane, found) in lanes.iter_mut().zip(found) {
+        *lane = found.saturating_sub(offset).max(*lane);
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+pub fn dots(vectors: &[f32], positions: &[u32], query: &[f64], out: &mut [f64]) {
+    const AHEAD: usize = 8;
+    for (number, (&position, out)) in positions.iter().zip(out).enumerate() {
+        if let Some(&next) = positions.get(number + AHEAD) {
+            let row = vectors.as_ptr().wrapping_add(next as usize * query.len());
+            for line in (0..query.len()).step_by(16) {
+                _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add(line).cast());
+            }
+        }
+        let row = &vectors[position as usize * query.len()..][..query.len()];
+        let mut lanes = _mm512_setzero_pd();
+        for (row, query) in row.chunks_exact(8).zip(query.chunks_exact(8)) {
+            // SAFETY: the chunks have the eight numbers that are read.
+            let (row, query) =
+                unsafe { (_mm256_loadu_ps(row.as_ptr()), _mm512_loadu_pd(query.as_ptr())) };
+            lanes = _mm512_fmadd_pd(_mm512_cvtps_pd(row), query, lanes);
+        }
+        let low = _mm512_castpd512_pd256(lanes);
+        let four = _mm256_add_pd(low, _mm512_extractf64x4_pd::<1>(lanes));
+        let two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd::<1>(four));
+        *out = _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
+pub fn rotate(columns: &[f32], x: &[f32], out: &mut [f32]) {
+    super::plain::rotate(columns, x, out);
+}

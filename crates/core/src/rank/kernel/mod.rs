@@ -1,0 +1,186 @@
+//! The inner loops, once per kind of processor, chosen at run time.
+//!
+//! All paths answer the same: the bounds are sums of integers, and the dot
+//! products are summed in the canonical order (see [`super::score`]).
+//!
+//! Tracks are bounded in blocks of [`BLOCK`]. A block holds `groups` runs of
+//! 64 bytes: run `g` has bytes `4 g` to `4 g + 3` of each of the 16 tracks,
+//! track after track. A byte is a code in -127 to 127, plus 128.
+#![expect(unsafe_code, reason = "SIMD intrinsics")]
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+mod plain;
+
+use super::index::ROW_FLOATS;
+
+/// Tracks per block.
+pub const BLOCK: usize = 16;
+
+/// Codes that are multiplied at once; a group of a block has 64 bytes.
+pub const GROUP: usize = 4;
+
+/// A kind of processor that there are inner loops for. All give the same rows
+/// and scores; to force one is of use in tests and benches only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Path {
+    /// x86-64 with AVX-512 F, BW, VL and VNNI.
+    Avx512,
+    /// x86-64 with AVX2 and FMA.
+    Avx2,
+    /// AArch64 with NEON.
+    Neon,
+    /// Any processor.
+    Plain,
+}
+
+impl Path {
+    /// The paths this processor can take, the fastest first.
+    pub fn available() -> impl Iterator<Item = Path> {
+        [Path::Avx512, Path::Avx2, Path::Neon, Path::Plain].into_iter().filter(|path| path.runs())
+    }
+
+    /// The fastest path of this processor.
+    pub fn best() -> Path {
+        Self::available().next().unwrap_or(Path::Plain)
+    }
+
+    fn runs(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Path::Avx512 => {
+                is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("avx512vnni")
+            }
+            #[cfg(target_arch = "x86_64")]
+            Path::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            #[cfg(target_arch = "aarch64")]
+            Path::Neon => std::arch::is_aarch64_feature_detected!("neon"),
+            Path::Plain => true,
+            #[allow(unreachable_patterns, reason = "paths of other architectures")]
+            _ => false,
+        }
+    }
+}
+
+/// The inner loops of one path that this processor can take.
+#[derive(Debug, Clone, Copy)]
+pub struct Kernel(Path);
+
+impl Kernel {
+    /// The loops of `path`, or of the plain path where the processor lacks it.
+    pub fn new(path: Path) -> Self {
+        Self(if path.runs() { path } else { Path::Plain })
+    }
+
+    /// Writes `first` plus the number of each track of `blocks` whose sum of
+    /// products with `codes` reaches `threshold` to `out`, ascending; returns
+    /// how many. `out` has room for all tracks.
+    #[inline]
+    pub fn reaching(
+        self,
+        blocks: &[u8],
+        codes: &[i8],
+        threshold: i32,
+        first: u32,
+        out: &mut [u32],
+    ) -> usize {
+        check(blocks, codes);
+        assert!(out.len() >= blocks.len() / codes.len());
+        match self.0 {
+            // SAFETY: `Kernel::new` made sure that the processor has the features.
+            #[cfg(target_arch = "x86_64")]
+            Path::Avx512 => unsafe { avx512::reaching(blocks, codes, threshold, first, out) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Path::Avx2 => unsafe { avx2::reaching(blocks, codes, threshold, first, out) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "aarch64")]
+            Path::Neon => unsafe { neon::reaching(blocks, codes, threshold, first, out) },
+            _ => plain::reaching(blocks, codes, threshold, first, out),
+        }
+    }
+
+    /// Raises each lane to the largest sum of products with `codes` among the
+    /// tracks that have this place in a block.
+    #[inline]
+    pub fn maxima(self, blocks: &[u8], codes: &[i8], lanes: &mut [i32; BLOCK]) {
+        check(blocks, codes);
+        match self.0 {
+            // SAFETY: `Kernel::new` made sure that the processor has the features.
+            #[cfg(target_arch = "x86_64")]
+            Path::Avx512 => unsafe { avx512::maxima(blocks, codes, lanes) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Path::Avx2 => unsafe { avx2::maxima(blocks, codes, lanes) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "aarch64")]
+            Path::Neon => unsafe { neon::maxima(blocks, codes, lanes) },
+            _ => plain::maxima(blocks, codes, lanes),
+        }
+    }
+
+    /// Canonical dot products of `query`, (row floats), with the rows of
+    /// `vectors`, (n, row floats), at `positions`, written to `out`.
+    ///
+    /// # Panics
+    /// When a position lies outside of `vectors`.
+    #[inline]
+    pub fn dots(self, vectors: &[f32], positions: &[u32], query: &[f64], out: &mut [f64]) {
+        assert!(query.len().is_multiple_of(ROW_FLOATS) && !query.is_empty());
+        assert!(out.len() >= positions.len());
+        let rows = vectors.len() / query.len();
+        assert!(positions.iter().all(|&position| (position as usize) < rows));
+        match self.0 {
+            // SAFETY: `Kernel::new` made sure that the processor has the features.
+            #[cfg(target_arch = "x86_64")]
+            Path::Avx512 => unsafe { avx512::dots(vectors, positions, query, out) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Path::Avx2 => unsafe { avx2::dots(vectors, positions, query, out) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "aarch64")]
+            Path::Neon => unsafe { neon::dots(vectors, positions, query, out) },
+            _ => plain::dots(vectors, positions, query, out),
+        }
+    }
+
+    /// `out[j] = sum over i of x[i] columns[i][j]`, columns of the length of
+    /// `out`. Rounding differs between paths: for bounds only.
+    #[inline]
+    pub fn rotate(self, columns: &[f32], x: &[f32], out: &mut [f32]) {
+        assert_eq!(columns.len(), x.len() * out.len());
+        match self.0 {
+            // SAFETY: `Kernel::new` made sure that the processor has the features.
+            #[cfg(target_arch = "x86_64")]
+            Path::Avx512 => unsafe { avx512::rotate(columns, x, out) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Path::Avx2 => unsafe { avx2::rotate(columns, x, out) },
+            _ => plain::rotate(columns, x, out),
+        }
+    }
+}
+
+fn check(blocks: &[u8], codes: &[i8]) {
+    assert!(codes.len().is_multiple_of(GROUP) && !codes.is_empty());
+    assert!(blocks.len().is_multiple_of(codes.len() * BLOCK));
+}
+
+/// Writes the numbers of the set bits of `mask`; `out` has room for them.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn write_bits(mut mask: u64, first: u32, out: &mut [u32], mut count: usize) -> usize {
+    while mask != 0 {
+        out[count] = first + mask.trailing_zeros();
+        count += 1;
+        mask &= mask - 1;
+    }
+    count
+}

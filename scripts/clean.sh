@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Stops the demo cluster and deletes it, the private PostgreSQL and the build.
+. "$(dirname "$0")/common.sh"
+"$CLONE/scripts/stop.sh"
+say "Deleting $STATE and $CLONE/target"
+as_root rm -rf "$STATE"
+rm -rf "$CLONE/target"

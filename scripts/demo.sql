@@ -1,0 +1,62 @@
+-- The way from a catalogue to recommendations, step by step with rows and time.
+-- psql variable tracks: a CSV file that the server can read; unset: generate.
+\set QUIET on
+\pset pager off
+SET client_min_messages = warning;
+CREATE EXTENSION sparkify;
+
+CREATE TEMPORARY TABLE demo (started timestamptz DEFAULT clock_timestamp());
+CREATE FUNCTION pg_temp.begin_step() RETURNS void LANGUAGE sql AS
+    'TRUNCATE demo; INSERT INTO demo DEFAULT VALUES';
+CREATE FUNCTION pg_temp.end_step(step text, rows bigint) RETURNS text LANGUAGE sql AS $$
+    SELECT format('  %s %s rows %s ms', rpad(step, 28), lpad(to_char(rows, 'FM999,999,990'), 11),
+        lpad(to_char(1000 * extract(epoch FROM clock_timestamp() - started), 'FM999,999,990'), 8))
+    FROM demo $$;
+
+\echo
+SELECT pg_temp.begin_step() \g /dev/null
+\if :{?tracks}
+    SELECT sparkify.load_tracks(:'tracks') AS rows \gset
+    SELECT pg_temp.end_step('load_tracks', :rows);
+    SELECT pg_temp.begin_step() \g /dev/null
+    CREATE TEMPORARY TABLE cleaned AS SELECT * FROM sparkify.clean_tracks();
+    SELECT rows FROM cleaned WHERE step = 'written' \gset
+    SELECT pg_temp.end_step('clean_tracks', :rows);
+    SELECT '      ' || string_agg(step || ' ' || to_char(rows, 'FM999,999,990'), ', ')
+    FROM cleaned WHERE rows > 0;
+    \set plays 15
+\else
+    SELECT sparkify.generate_tracks() AS rows \gset
+    SELECT pg_temp.end_step('generate_tracks', :rows);
+    \set plays 60
+\endif
+SELECT pg_temp.begin_step() \g /dev/null
+SELECT sparkify.generate_users(500) AS rows \gset
+SELECT pg_temp.end_step('generate_users', :rows);
+SELECT pg_temp.begin_step() \g /dev/null
+SELECT sparkify.generate_events(events_per_user => :plays) AS rows \gset
+SELECT pg_temp.end_step('generate_events', :rows);
+ANALYZE;
+SELECT pg_temp.begin_step() \g /dev/null
+SELECT sparkify.build_embeddings() AS model_id \gset
+SELECT count(*) AS rows FROM sparkify.track_embeddings WHERE model_id = :model_id \gset
+SELECT pg_temp.end_step('build_embeddings', :rows);
+SELECT pg_temp.begin_step() \g /dev/null
+SELECT sparkify.build_user_vectors() AS rows \gset
+SELECT pg_temp.end_step('build_user_vectors', :rows);
+SELECT pg_temp.begin_step() \g /dev/null
+SELECT sparkify.refresh_recommendations() AS rows \gset
+SELECT pg_temp.end_step('refresh_recommendations', :rows);
+SELECT pg_temp.begin_step() \g /dev/null
+SELECT count(*) AS rows, count(*) FILTER (WHERE NOT passed) AS failed FROM sparkify.validate() \gset
+SELECT pg_temp.end_step('validate (checks)', :rows);
+SELECT 1 / (:failed = 0)::int \g /dev/null
+
+SELECT user_id FROM sparkify.listening_events GROUP BY user_id ORDER BY count(*) DESC, user_id LIMIT 1 \gset
+\echo
+\echo 'Recommendations for' :user_id:
+\pset format aligned
+\pset tuples_only off
+\pset footer off
+SELECT rank, left(track_name, 40) AS track, left(primary_artist, 28) AS artist, genre, round(score::numeric, 3) AS score
+FROM sparkify.recommend(:'user_id');

@@ -1,0 +1,129 @@
+//! Building models and choosing the one that serves.
+
+use std::time::Instant;
+
+use pgrx::PgSqlErrorCode;
+use pgrx::prelude::*;
+use serde_json::{Map, json};
+use sparkify_core::embedding::{self, Features, Pca};
+use sparkify_core::taste::Centroids;
+
+use super::interrupt;
+use crate::error::{in_range, or_raise, raise, required};
+use crate::storage::features::{self, CatalogueFeatures, NUMERIC};
+use crate::storage::models::{self, Embedded};
+
+/// Days after which a play weighs half, where a model does not say otherwise.
+pub const DEFAULT_HALF_LIFE_DAYS: f64 = 30.0;
+
+#[pg_extern(volatile, parallel_unsafe)]
+#[search_path(pg_catalog, pg_temp)]
+fn build_embeddings(
+    dims: default!(Option<i32>, 64),
+    activate: default!(Option<bool>, true),
+    half_life_days: default!(Option<f64>, 30.0),
+) -> i64 {
+    let dims = in_range(required(dims, "dims").into(), 1, 16_000, "dims") as usize;
+    let activate = required(activate, "activate");
+    let half_life_days = required(half_life_days, "half_life_days");
+    if !(half_life_days.is_finite() && half_life_days > 0.0) {
+        raise(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            format!("half_life_days must be above 0 and finite, not {half_life_days}"),
+            None,
+        );
+    }
+
+    let start = Instant::now();
+    let catalogue = features::read();
+    let read = start.elapsed();
+    let features = Features {
+        numeric: catalogue.numeric.view(),
+        genre_offsets: &catalogue.genre_offsets,
+        genres: &catalogue.genres,
+        n_genres: catalogue.genre_names.len(),
+    };
+    let pca = or_raise(embedding::fit(&features, dims, &interrupt));
+    let fitted = start.elapsed();
+
+    let params = json!({ "dims": dims, "half_life_days": half_life_days });
+    let model_id = models::insert("content", "cosine", params);
+    store(model_id, &catalogue, &features, &pca);
+    let stored = start.elapsed();
+    let mut metrics = metrics(&catalogue, &pca);
+    metrics["milliseconds"] = json!({
+        "read": read.as_millis() as u64,
+        "fit": (fitted - read).as_millis() as u64,
+        "store": (stored - fitted).as_millis() as u64,
+    });
+    models::set_metrics(model_id, metrics);
+    if activate {
+        models::activate(model_id);
+    }
+    model_id
+}
+
+#[pg_extern(volatile, parallel_unsafe)]
+#[search_path(pg_catalog, pg_temp)]
+fn activate_model(model_id: Option<i64>) {
+    models::activate(required(model_id, "model_id"));
+}
+
+/// Projects the tracks, and stores them with the centroids of their genres.
+fn store(model_id: i64, catalogue: &CatalogueFeatures, features: &Features, pca: &Pca) {
+    let dims = pca.components.nrows();
+    let tracks = catalogue.track_ids.len();
+    let mut embeddings: Vec<f32> = Vec::new();
+    if embeddings.try_reserve_exact(tracks * dims).is_err() {
+        raise(
+            PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY,
+            format!("cannot hold {tracks} embeddings of {dims} dimensions in memory"),
+            Some("Use fewer dims."),
+        );
+    }
+    let mut centroids = Centroids::new(catalogue.genre_names.len(), dims);
+    pca.project(features, &interrupt, |track, embedding| {
+        let own = catalogue.genre_offsets[track]..catalogue.genre_offsets[track + 1];
+        centroids.add(&catalogue.genres[own], embedding);
+        embeddings.extend_from_slice(embedding);
+    });
+    models::write_track_embeddings(
+        model_id,
+        embeddings.chunks_exact(dims).enumerate().map(|(track, embedding)| Embedded {
+            track_id: &catalogue.track_ids[track],
+            embedding,
+            song_key: catalogue.song_keys[track],
+            duration_ms: catalogue.durations[track],
+        }),
+    );
+    models::write_genre_embeddings(
+        model_id,
+        catalogue.genre_names.iter().enumerate().filter_map(|(genre, name)| {
+            centroids.get(genre).map(|(centroid, count)| (name.as_str(), centroid, count))
+        }),
+    );
+}
+
+fn metrics(catalogue: &CatalogueFeatures, pca: &Pca) -> serde_json::Value {
+    let name = |column: &usize| match NUMERIC.get(*column) {
+        Some(name) => (*name).to_owned(),
+        None => format!("genre {}", catalogue.genre_names[column - NUMERIC.len()]),
+    };
+    let missing: Map<String, serde_json::Value> = NUMERIC
+        .iter()
+        .zip(catalogue.numeric.columns())
+        .map(|(name, column)| (*name, column.iter().filter(|v| v.is_nan()).count()))
+        .filter(|(_, missing)| *missing > 0)
+        .map(|(name, missing)| (name.to_owned(), missing.into()))
+        .collect();
+    let ratio = pca.explained_variance_ratio();
+    json!({
+        "tracks": catalogue.track_ids.len(),
+        "genres": catalogue.genre_names.len(),
+        "features": pca.components.ncols() - pca.constant.len(),
+        "constant_features": pca.constant.iter().map(name).collect::<Vec<_>>(),
+        "missing_values": missing,
+        "explained_variance": ratio.sum(),
+        "explained_variance_ratio": ratio.to_vec(),
+    })
+}

@@ -1,0 +1,268 @@
+//! Recommendations on demand. Nothing is written: they work on a standby.
+
+use pgrx::PgSqlErrorCode;
+use pgrx::prelude::*;
+use serde_json::json;
+use sparkify_core::popularity::Popularity;
+use sparkify_core::rank::{self, Index, Query, Ranked};
+
+use super::interrupt;
+use super::listener::{self, History, Listener, Strategy};
+use crate::error::{in_range, or_raise, raise, required};
+use crate::storage::serving::TrackRow;
+use crate::storage::{catalogue_index, listeners, models, serving};
+
+/// A recommended or similar track.
+struct Shown {
+    rank: i32,
+    track_id: String,
+    track: TrackRow,
+    score: f32,
+}
+
+/// The caller's conditions, as SQL gives them; NULL elements do not count.
+struct Filters {
+    exclude: Vec<String>,
+    candidates: Option<Vec<String>>,
+    genres: Option<Vec<String>>,
+}
+
+type Ids = Option<Vec<Option<String>>>;
+
+impl Filters {
+    fn new(exclude: Ids, candidates: Ids, genres: Ids) -> Filters {
+        let known = |ids: Vec<Option<String>>| ids.into_iter().flatten().collect::<Vec<_>>();
+        Filters {
+            exclude: exclude.map(known).unwrap_or_default(),
+            candidates: candidates.map(known),
+            genres: genres.map(known),
+        }
+    }
+
+    /// Positions that may appear, where any condition restricts them.
+    fn candidates(&self, index: &Index) -> Option<Vec<u32>> {
+        let named = self.candidates.as_ref().map(|ids| {
+            let mut named: Vec<u32> = ids.iter().filter_map(|id| index.position(id)).collect();
+            named.sort_unstable();
+            named.dedup();
+            named
+        });
+        let Some(genres) = &self.genres else { return named };
+        let mut of_genres = serving::positions_of_genres(index, genres);
+        of_genres.sort_unstable();
+        if let Some(named) = named {
+            of_genres.retain(|position| named.binary_search(position).is_ok());
+        }
+        Some(of_genres)
+    }
+}
+
+/// Ranks until `query.n` tracks that still exist are found, or none is left.
+fn show(index: &Index, query: &Query, rank: impl Fn(&Query) -> Vec<Ranked>) -> Vec<Shown> {
+    let mut exclude = query.exclude.to_vec();
+    loop {
+        let ranked = rank(&Query { exclude: &exclude, ..*query });
+        let ids: Vec<&str> = ranked.iter().map(|r| index.id(r.position)).collect();
+        let mut tracks = serving::tracks(ids);
+        if tracks.len() < ranked.len() {
+            // Deleted since the model was built: rank again without them.
+            exclude.extend(
+                ranked
+                    .iter()
+                    .map(|r| r.position)
+                    .filter(|&position| !tracks.contains_key(index.id(position))),
+            );
+            continue;
+        }
+        return ranked
+            .iter()
+            .zip(1..)
+            .filter_map(|(ranked, rank)| {
+                let (track_id, track) = tracks.remove_entry(index.id(ranked.position))?;
+                Some(Shown { rank, track_id, track, score: ranked.score as f32 })
+            })
+            .collect();
+    }
+}
+
+fn recommend_rows(
+    user_id: &str,
+    n: usize,
+    filters: &Filters,
+    distinct_songs: bool,
+    model_id: Option<i64>,
+) -> (Vec<Shown>, Strategy, i64) {
+    let model = models::resolve(model_id);
+    let packed = catalogue_index::load(&model);
+    let index = packed.index();
+    let Some(declared) = listeners::find_user(user_id) else {
+        raise(
+            PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
+            format!("user \"{user_id}\" does not exist"),
+            Some("List users with SELECT user_id FROM sparkify.users."),
+        )
+    };
+    let mut history = History::default();
+    let now = listener::now();
+    listeners::plays_of(user_id, |play| history.add(&index, &play, now));
+    let centroids = |genre: &str| {
+        models::genre_embeddings(model.model_id, Some(vec![genre.to_owned()])).remove(genre)
+    };
+    let listener = history.into_listener(&index, model.half_life_days, &declared, centroids);
+
+    let candidates = filters.candidates(&index);
+    let mut exclude = listener.played.clone();
+    exclude.extend(filters.exclude.iter().filter_map(|id| index.position(id)));
+    let query = Query {
+        exclude: &exclude,
+        candidates: candidates.as_deref(),
+        distinct_songs,
+        ..listener.query(n)
+    };
+    let shown = rank_for(&index, &listener, &query);
+    (shown, listener.strategy, model.model_id)
+}
+
+fn rank_for(index: &Index, listener: &Listener, query: &Query) -> Vec<Shown> {
+    if listener.strategy == Strategy::Popular {
+        let (plays, popularity) = serving::popularity(index);
+        let popularity = Popularity::new(&plays, &popularity);
+        return show(index, query, |query| popularity.top_n(index, query));
+    }
+    show(index, query, |query| or_raise(rank::top_n(index, query, &interrupt)))
+}
+
+fn checked_n(n: Option<i32>) -> usize {
+    in_range(required(n, "n").into(), 1, 1000, "n") as usize
+}
+
+#[expect(
+    clippy::type_complexity,
+    clippy::too_many_arguments,
+    reason = "the shape of the SQL function"
+)]
+#[pg_extern(stable, parallel_safe, cost = 10000)]
+#[search_path(pg_catalog, pg_temp)]
+fn recommend(
+    user_id: Option<&str>,
+    n: default!(Option<i32>, 10),
+    exclude: default!(Option<Vec<Option<String>>>, "NULL"),
+    candidates: default!(Option<Vec<Option<String>>>, "NULL"),
+    genres: default!(Option<Vec<Option<String>>>, "NULL"),
+    distinct_songs: default!(Option<bool>, true),
+    model_id: default!(Option<i64>, "NULL"),
+) -> TableIterator<
+    'static,
+    (
+        name!(rank, i32),
+        name!(track_id, String),
+        name!(track_name, String),
+        name!(primary_artist, Option<String>),
+        name!(genre, Option<String>),
+        name!(score, f32),
+        name!(strategy, &'static str),
+        name!(model_id, i64),
+    ),
+> {
+    let (shown, strategy, model_id) = recommend_rows(
+        required(user_id, "user_id"),
+        checked_n(n),
+        &Filters::new(exclude, candidates, genres),
+        required(distinct_songs, "distinct_songs"),
+        model_id,
+    );
+    TableIterator::new(shown.into_iter().map(move |row| {
+        let TrackRow { track_name, primary_artist, genre } = row.track;
+        let strategy = strategy.name();
+        (row.rank, row.track_id, track_name, primary_artist, genre, row.score, strategy, model_id)
+    }))
+}
+
+#[pg_extern(stable, parallel_safe, cost = 10000)]
+#[search_path(pg_catalog, pg_temp)]
+fn recommend_json(user_id: Option<&str>, n: default!(Option<i32>, 10)) -> pgrx::JsonB {
+    let filters = Filters::new(None, None, None);
+    let (shown, strategy, model_id) =
+        recommend_rows(required(user_id, "user_id"), checked_n(n), &filters, true, None);
+    let rows = shown.into_iter().map(|row| {
+        json!({
+            "rank": row.rank,
+            "track_id": row.track_id,
+            "track_name": row.track.track_name,
+            "primary_artist": row.track.primary_artist,
+            "genre": row.track.genre,
+            "score": row.score,
+            "strategy": strategy.name(),
+            "model_id": model_id,
+        })
+    });
+    pgrx::JsonB(rows.collect())
+}
+
+#[expect(clippy::type_complexity, reason = "the shape of the SQL function")]
+#[pg_extern(stable, parallel_safe, cost = 10000)]
+#[search_path(pg_catalog, pg_temp)]
+fn similar_tracks(
+    track_id: Option<&str>,
+    n: default!(Option<i32>, 10),
+    exclude: default!(Option<Vec<Option<String>>>, "NULL"),
+    candidates: default!(Option<Vec<Option<String>>>, "NULL"),
+    genres: default!(Option<Vec<Option<String>>>, "NULL"),
+    distinct_songs: default!(Option<bool>, true),
+    model_id: default!(Option<i64>, "NULL"),
+) -> TableIterator<
+    'static,
+    (
+        name!(rank, i32),
+        name!(track_id, String),
+        name!(track_name, String),
+        name!(primary_artist, Option<String>),
+        name!(genre, Option<String>),
+        name!(score, f32),
+    ),
+> {
+    let track_id = required(track_id, "track_id");
+    let n = checked_n(n);
+    let filters = Filters::new(exclude, candidates, genres);
+    let distinct_songs = required(distinct_songs, "distinct_songs");
+    let model = models::resolve(model_id);
+    let packed = catalogue_index::load(&model);
+    let index = packed.index();
+    let asked =
+        index.position(track_id).unwrap_or_else(|| raise_unknown_track(track_id, model.model_id));
+
+    let candidates = filters.candidates(&index);
+    // The song asked about never answers, in no version.
+    let song = index.song(asked);
+    let mut exclude: Vec<u32> =
+        (0..index.len() as u32).filter(|&position| index.song(position) == song).collect();
+    exclude.extend(filters.exclude.iter().filter_map(|id| index.position(id)));
+    let query = Query {
+        vector: index.vector(asked),
+        n,
+        exclude: &exclude,
+        candidates: candidates.as_deref(),
+        distinct_songs,
+        exclude_songs: &[],
+    };
+    let shown = show(&index, &query, |query| or_raise(rank::top_n(&index, query, &interrupt)));
+    TableIterator::new(shown.into_iter().map(|row| {
+        let TrackRow { track_name, primary_artist, genre } = row.track;
+        (row.rank, row.track_id, track_name, primary_artist, genre, row.score)
+    }))
+}
+
+fn raise_unknown_track(track_id: &str, model_id: i64) -> ! {
+    if serving::track_exists(track_id) {
+        raise(
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!("track \"{track_id}\" has no embedding in model {model_id}"),
+            Some("Run SELECT sparkify.build_embeddings() to take in tracks added since."),
+        );
+    }
+    raise(
+        PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
+        format!("track \"{track_id}\" does not exist"),
+        Some("List tracks with SELECT track_id, track_name FROM sparkify.tracks."),
+    )
+}

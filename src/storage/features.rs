@@ -1,0 +1,110 @@
+//! The tracks as the embedding sees them.
+
+use std::collections::BTreeMap;
+
+use ndarray::Array2;
+use pgrx::PgSqlErrorCode;
+
+use super::spi;
+use crate::error::raise;
+
+/// The numeric features, in the order of their columns.
+pub const NUMERIC: [&str; 14] = [
+    "popularity",
+    "duration_ms",
+    "danceability",
+    "energy",
+    "key",
+    "loudness",
+    "mode",
+    "speechiness",
+    "acousticness",
+    "instrumentalness",
+    "liveness",
+    "valence",
+    "tempo",
+    "time_signature",
+];
+
+/// All tracks, in byte order of their ids.
+pub struct CatalogueFeatures {
+    /// Ids.
+    pub track_ids: Vec<String>,
+    /// Songs.
+    pub song_keys: Vec<u128>,
+    /// Durations in milliseconds.
+    pub durations: Vec<Option<i32>>,
+    /// `(n_tracks, 14)` in the order of [`NUMERIC`]; NaN where unknown.
+    pub numeric: Array2<f64>,
+    /// Where each track's genres begin in `genres`; one entry more than tracks.
+    pub genre_offsets: Vec<usize>,
+    /// Genres of the tracks, one after the other, as indices into `genre_names`.
+    pub genres: Vec<u32>,
+    /// The genres in byte order.
+    pub genre_names: Vec<String>,
+}
+
+/// One track as it is read.
+struct Read {
+    track_id: String,
+    song_key: u128,
+    duration_ms: Option<i32>,
+    numeric: [f64; NUMERIC.len()],
+    genres: Vec<String>,
+}
+
+/// Reads the whole catalogue under the caller's snapshot.
+pub fn read() -> CatalogueFeatures {
+    let numeric = NUMERIC.map(|name| format!("{name}::double precision")).join(", ");
+    let mut tracks: Vec<Read> = Vec::new();
+    spi::select_streaming(
+        &format!("SELECT track_id, song_key, duration_ms, genres, {numeric} FROM sparkify.tracks"),
+        &[],
+        false,
+        |row| {
+            if tracks.try_reserve(1).is_err() {
+                raise(
+                    PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY,
+                    format!("cannot hold more than {} tracks in memory", tracks.len()),
+                    None,
+                );
+            }
+            let mut genres = row.texts(3).unwrap_or_default();
+            genres.sort_unstable();
+            genres.dedup();
+            tracks.push(Read {
+                track_id: row.text(0).unwrap_or_default().to_owned(),
+                song_key: row.uuid(1).unwrap_or_default(),
+                duration_ms: row.i32(2),
+                numeric: std::array::from_fn(|i| row.f64(4 + i).unwrap_or(f64::NAN)),
+                genres,
+            });
+        },
+    );
+    tracks.sort_unstable_by(|a, b| a.track_id.cmp(&b.track_id));
+    arrange(tracks)
+}
+
+fn arrange(tracks: Vec<Read>) -> CatalogueFeatures {
+    let mut numbers: BTreeMap<&str, u32> =
+        tracks.iter().flat_map(|t| t.genres.iter().map(|g| (g.as_str(), 0))).collect();
+    for (number, value) in numbers.values_mut().enumerate() {
+        *value = number as u32;
+    }
+    let (mut genre_offsets, mut genres) = (vec![0], Vec::new());
+    for track in &tracks {
+        genres.extend(track.genres.iter().map(|genre| numbers[genre.as_str()]));
+        genre_offsets.push(genres.len());
+    }
+    CatalogueFeatures {
+        numeric: Array2::from_shape_fn((tracks.len(), NUMERIC.len()), |(i, j)| {
+            tracks[i].numeric[j]
+        }),
+        genre_offsets,
+        genres,
+        genre_names: numbers.keys().map(|&name| name.to_owned()).collect(),
+        song_keys: tracks.iter().map(|t| t.song_key).collect(),
+        durations: tracks.iter().map(|t| t.duration_ms).collect(),
+        track_ids: tracks.into_iter().map(|t| t.track_id).collect(),
+    }
+}

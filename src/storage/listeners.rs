@@ -1,0 +1,145 @@
+//! Users, what they declared and what they played.
+
+use std::collections::BTreeMap;
+
+use super::spi::{self, Row};
+
+/// One play as stored.
+pub struct StoredPlay<'a> {
+    /// Who played; empty where one user was asked for.
+    pub user_id: &'a str,
+    /// What was played.
+    pub track_id: &'a str,
+    /// When, in microseconds since 2000-01-01 00:00 UTC.
+    pub played_at: i64,
+    /// How long it was heard, in milliseconds.
+    pub ms_played: Option<i32>,
+}
+
+/// Declared weights by genre; what is not a number is left out.
+pub type Declared = BTreeMap<String, f64>;
+
+fn declared(row: &Row, column: usize) -> Declared {
+    match row.jsonb(column) {
+        Some(serde_json::Value::Object(weights)) => weights
+            .into_iter()
+            .filter_map(|(genre, weight)| Some((genre, weight.as_f64()?)))
+            .collect(),
+        _ => Declared::new(),
+    }
+}
+
+/// A user's declared taste; `None` for a user that does not exist.
+pub fn find_user(user_id: &str) -> Option<Declared> {
+    spi::select_first(
+        "SELECT genre_weights FROM sparkify.users WHERE user_id = $1",
+        &[user_id.into()],
+        |row| declared(row, 0),
+    )
+}
+
+/// Up to `limit` users after `after` in byte order, with their declared tastes.
+pub fn users_after(after: &str, limit: i64) -> Vec<(String, Declared)> {
+    let mut users = Vec::new();
+    spi::select_now(
+        "SELECT user_id, genre_weights FROM sparkify.users WHERE user_id > $1 ORDER BY user_id LIMIT $2",
+        &[after.into(), limit.into()],
+        |row| users.push((row.text(0).unwrap_or_default().to_owned(), declared(row, 1))),
+    );
+    users
+}
+
+/// Those of some users that exist, in byte order, with their declared tastes.
+pub fn users_of(user_ids: &[String]) -> Vec<(String, Declared)> {
+    let mut users = Vec::new();
+    spi::select_now(
+        "SELECT user_id, genre_weights FROM sparkify.users WHERE user_id = ANY ($1) ORDER BY user_id",
+        &[user_ids.to_vec().into()],
+        |row| users.push((row.text(0).unwrap_or_default().to_owned(), declared(row, 1))),
+    );
+    users
+}
+
+/// A user's plays in the order of the key, under the caller's snapshot.
+pub fn plays_of(user_id: &str, mut each: impl FnMut(StoredPlay)) {
+    spi::select(
+        "SELECT track_id, played_at, ms_played FROM sparkify.listening_events \
+         WHERE user_id = $1 ORDER BY played_at, event_id",
+        &[user_id.into()],
+        |row| {
+            each(StoredPlay {
+                user_id: "",
+                track_id: row.text(0).unwrap_or_default(),
+                played_at: row.timestamp(1).unwrap_or_default(),
+                ms_played: row.i32(2),
+            });
+        },
+    );
+}
+
+fn read_play<'a>(row: &Row<'a>) -> StoredPlay<'a> {
+    StoredPlay {
+        user_id: row.text(0).unwrap_or_default(),
+        track_id: row.text(1).unwrap_or_default(),
+        played_at: row.timestamp(2).unwrap_or_default(),
+        ms_played: row.i32(3),
+    }
+}
+
+/// The plays of all users from `first` to `last`, by user, in the order of the key.
+pub fn plays_between(first: &str, last: &str, mut each: impl FnMut(StoredPlay)) {
+    spi::select_streaming(
+        "SELECT user_id, track_id, played_at, ms_played FROM sparkify.listening_events \
+         WHERE user_id >= $1 AND user_id <= $2 ORDER BY user_id, played_at, event_id",
+        &[first.into(), last.into()],
+        true,
+        |row| each(read_play(row)),
+    );
+}
+
+/// The plays of some users, by user, in the order of the key.
+pub fn plays_of_all(user_ids: &[String], mut each: impl FnMut(StoredPlay)) {
+    spi::select_streaming(
+        "SELECT user_id, track_id, played_at, ms_played FROM sparkify.listening_events \
+         WHERE user_id = ANY ($1) ORDER BY user_id, played_at, event_id",
+        &[user_ids.to_vec().into()],
+        true,
+        |row| each(read_play(row)),
+    );
+}
+
+/// Forgets every noted change; for a refresh of all users, which sees what it forgets.
+pub fn forget_changes() -> u64 {
+    spi::execute("DELETE FROM sparkify.changed_users", &[])
+}
+
+/// The users noted as changed, and forgets the notes it gives.
+pub fn take_changed() -> Vec<String> {
+    let mut users = Vec::new();
+    spi::execute_returning("DELETE FROM sparkify.changed_users RETURNING user_id", &[], |row| {
+        users.push(row.text(0).unwrap_or_default().to_owned());
+    });
+    users.sort_unstable();
+    users.dedup();
+    users
+}
+
+/// The users noted as changed.
+pub fn changed() -> Vec<String> {
+    let mut users = Vec::new();
+    spi::select_now("SELECT DISTINCT user_id FROM sparkify.changed_users", &[], |row| {
+        users.push(row.text(0).unwrap_or_default().to_owned());
+    });
+    users.sort_unstable();
+    users
+}
+
+/// Notes users as changed.
+pub fn note_changed(user_ids: Vec<String>) {
+    if !user_ids.is_empty() {
+        spi::execute(
+            "INSERT INTO sparkify.changed_users SELECT pg_catalog.unnest($1)",
+            &[user_ids.into()],
+        );
+    }
+}
