@@ -256,7 +256,7 @@ fn a_check_that_unwinds_ends_the_run_on_any_number_of_threads() {
                 calls.set(calls.get() + 1);
                 assert!(calls.get() < 3, "cancelled");
             };
-            sim.run(&listeners, (START, START + 400 * DAY), workers, &|s| s(), &check, |next| {
+            sim.run(&listeners, (START, START + 400 * DAY), workers, &check, |next| {
                 let mut plays = Vec::new();
                 while next(&mut plays) {
                     visited.set(visited.get() + plays.len());

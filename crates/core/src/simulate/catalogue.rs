@@ -230,8 +230,7 @@ impl CatalogueBuilder {
         }
         for track in 0..self.tracks.len() {
             let genre = self.genres_of(track)[0] as usize;
-            for i in 0..4 {
-                let [n, sum, squares] = sums[genre][i];
+            for (i, &[n, sum, squares]) in sums[genre].iter().enumerate() {
                 if let Some(x) = self.moods[track][i].filter(|x| x.is_finite()) {
                     let mean = sum / n;
                     let deviation = (squares / n - mean * mean).max(0.0).sqrt();

@@ -8,6 +8,7 @@ pub const DAY: i64 = 86_400_000_000;
 
 /// What decides the listening besides the seed, the users and the catalogue.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct SimulationOptions {
     /// Mean plays of a user over `days`; 1 to 100 × `days`.
     pub events_per_user: i32,
@@ -68,6 +69,19 @@ impl Default for SimulationOptions {
 }
 
 impl SimulationOptions {
+    /// The first option, by name, in which `other` differs: its name, its value here, and there.
+    pub fn difference(&self, other: &SimulationOptions) -> Option<(String, String, String)> {
+        let fields = |options| match serde_json::to_value(options) {
+            Ok(serde_json::Value::Object(fields)) => fields,
+            _ => serde_json::Map::new(),
+        };
+        let there = fields(other);
+        fields(self).into_iter().find_map(|(name, here)| {
+            let there = there.get(&name)?;
+            (here != *there).then(|| (name, here.to_string(), there.to_string()))
+        })
+    }
+
     /// # Errors
     /// [`Error::OutOfRange`] naming the first option outside its range.
     pub fn check(&self) -> Result<()> {
@@ -119,6 +133,15 @@ pub(crate) fn whole(name: &'static str, value: i32, low: i32, high: i32) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_difference_is_named_with_both_values() {
+        let options = SimulationOptions::default();
+        assert_eq!(options.difference(&options.clone()), None);
+        let other = SimulationOptions { fade_days: 7.5, ..options.clone() };
+        let (name, here, there) = options.difference(&other).unwrap();
+        assert_eq!((&*name, &*here, &*there), ("fade_days", "20.0", "7.5"));
+    }
 
     #[test]
     fn defaults_are_in_range_and_the_edges_are_refused() {

@@ -8,7 +8,7 @@
 
 use super::DAY;
 use super::catalogue::Catalogue;
-use super::options::{whole, within};
+use super::options::within;
 use super::random::{Draws, key, text_key, unit};
 use super::taste::{Rhythm, TasteRecord};
 use crate::{Interrupt, Result};
@@ -84,8 +84,6 @@ const OLDEST: f64 = 5.0 * 365.0;
 /// The knobs of [`people`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct PeopleOptions {
-    /// How many users; 1 to 10,000,000.
-    pub n: i32,
     /// Share of users who declare no taste; 0 to 1.
     pub undeclared_share: f64,
     /// Days in which the number of accounts doubles; 1 to 36,500.
@@ -94,7 +92,7 @@ pub struct PeopleOptions {
 
 impl Default for PeopleOptions {
     fn default() -> Self {
-        PeopleOptions { n: 500, undeclared_share: 0.2, doubling_days: DOUBLING_DAYS }
+        PeopleOptions { undeclared_share: 0.2, doubling_days: DOUBLING_DAYS }
     }
 }
 
@@ -102,7 +100,6 @@ impl PeopleOptions {
     /// # Errors
     /// [`crate::Error::OutOfRange`] naming the first option outside its range.
     pub fn check(&self) -> Result<()> {
-        whole("n", self.n, 1, 10_000_000)?;
         within("undeclared_share", self.undeclared_share, 0.0, 1.0)?;
         within("doubling_days", self.doubling_days, 1.0, 36_500.0)
     }
@@ -125,20 +122,21 @@ pub struct Person {
     pub taste: TasteRecord,
 }
 
-/// Generates the users of a seed, with accounts opened before `until`.
+/// Generates users of a seed by number, counted from 0, with accounts opened before `until`.
 ///
 /// # Errors
 /// Options out of range.
 pub fn people(
     catalogue: &Catalogue,
     options: &PeopleOptions,
+    numbers: std::ops::Range<u32>,
     until: i64,
     seed: i64,
     check: Interrupt<'_>,
 ) -> Result<Vec<Person>> {
     options.check()?;
     let mut people = Vec::new();
-    for i in 0..options.n as u64 {
+    for i in numbers.map(u64::from) {
         if i.is_multiple_of(1024) {
             check();
         }

@@ -23,7 +23,7 @@ const OFTEN: usize = 7;
 /// A play as it stands in the table.
 #[derive(Debug, Clone, Copy)]
 pub struct ReportedPlay {
-    /// Dense index of the user.
+    /// Index of the user; one past the known users where nothing is known of it.
     pub user: u32,
     /// Dense index of the track; `None` if it is not in the catalogue.
     pub track: Option<u32>,
@@ -195,7 +195,7 @@ impl<'a, 'g, G: Fn(u32) -> &'g [u32]> Report<'a, G> {
         self.skipped.count(skipped);
         self.user.skipped.count(skipped);
         self.skipped_on[weekend].count(skipped);
-        let user = &self.users[play.user as usize];
+        let Some(user) = self.users.get(play.user as usize) else { return };
         if let Some(track) = play.track.filter(|_| !user.liked.is_empty()) {
             let liked = (self.genres_of)(track).iter().any(|g| user.liked.contains(g));
             if liked { &mut self.liked } else { &mut self.other }.count(skipped);
@@ -233,7 +233,7 @@ impl<'a, 'g, G: Fn(u32) -> &'g [u32]> Report<'a, G> {
         if user.plays >= ENOUGH_PLAYS {
             let most = (0..4).rev().max_by_key(|&w| user.windows[w]).unwrap_or(0);
             self.windows[most] += 1;
-            let age = match self.users[last.user as usize].age {
+            let age = match self.users.get(last.user as usize).and_then(|user| user.age) {
                 Some(13..=19) => Some(0),
                 Some(33..=37) => Some(1),
                 Some(46..=50) => Some(2),

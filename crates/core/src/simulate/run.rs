@@ -2,6 +2,7 @@
 
 use super::{Listener, Play, Simulation, Walk, Workspace};
 use crate::Interrupt;
+use crate::rank::signals::Blocked;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
@@ -45,16 +46,14 @@ impl Simulation {
     /// there are no more: user by user in the order of `listeners`, each user's in the
     /// order of time. The plays are the same for any number of `workers`.
     ///
-    /// With `workers` above 0 as many threads are started through `spawn` to work ahead while the
-    /// calling thread consumes. `check` and `consume` run on the calling thread only, and
-    /// may unwind. `spawn` is given a function that starts the threads, to be called once:
-    /// a server blocks its signals around it.
+    /// With `workers` above 0 as many threads are started to work ahead while the calling
+    /// thread consumes; signals stay with the calling thread. `check` and `consume` run on
+    /// the calling thread only, and may unwind.
     pub fn run<R>(
         &self,
         listeners: &[Listener],
         window: (i64, i64),
         workers: usize,
-        spawn: &dyn Fn(&mut dyn FnMut()),
         check: Interrupt<'_>,
         consume: impl FnOnce(&mut dyn FnMut(&mut Vec<Play>) -> bool) -> R,
     ) -> R {
@@ -78,23 +77,23 @@ impl Simulation {
         std::thread::scope(|scope| {
             let _stop = Stop(&stop);
             let mut receivers = Vec::new();
-            spawn(&mut || {
-                for worker in 0..workers {
-                    let (send, receive) = sync_channel::<Vec<Play>>(2);
-                    let (generator, stop) = (&generator, &stop);
-                    scope.spawn(move || {
-                        let mut room = Workspace::default();
-                        for i in (worker..ranges).step_by(workers) {
-                            let mut plays = Vec::new();
-                            generator.range(i, &mut room, &|| {}, &mut plays);
-                            if stop.load(Ordering::Relaxed) || send.send(plays).is_err() {
-                                return;
-                            }
+            let blocked = Blocked::all();
+            for worker in 0..workers {
+                let (send, receive) = sync_channel::<Vec<Play>>(2);
+                let (generator, stop) = (&generator, &stop);
+                scope.spawn(move || {
+                    let mut room = Workspace::default();
+                    for i in (worker..ranges).step_by(workers) {
+                        let mut plays = Vec::new();
+                        generator.range(i, &mut room, &|| {}, &mut plays);
+                        if stop.load(Ordering::Relaxed) || send.send(plays).is_err() {
+                            return;
                         }
-                    });
-                    receivers.push(receive);
-                }
-            });
+                    }
+                });
+                receivers.push(receive);
+            }
+            drop(blocked);
             let mut i = 0;
             consume(&mut |plays| {
                 while i < ranges {

@@ -30,8 +30,9 @@ pub fn catalogue(tracks: usize, genres: usize, options: &SimulationOptions) -> C
 }
 
 pub fn listeners(catalogue: &Catalogue, n: i32, seed: i64) -> (Vec<Person>, Vec<Listener>) {
-    let options = PeopleOptions { n, ..Default::default() };
-    let people = people(catalogue, &options, START + 120 * DAY, seed, &|| {}).unwrap();
+    let options = PeopleOptions::default();
+    let until = START + 120 * DAY;
+    let people = people(catalogue, &options, 0..n as u32, until, seed, &|| {}).unwrap();
     let bind = |p: &Person| Listener {
         key: text_key(&p.user_id, seed as u64),
         age: Some(p.age),
@@ -48,7 +49,7 @@ pub fn all(
     workers: usize,
 ) -> Vec<Play> {
     let mut plays = Vec::new();
-    sim.run(listeners, window, workers, &|start| start(), &|| {}, |next| {
+    sim.run(listeners, window, workers, &|| {}, |next| {
         let mut some = Vec::new();
         while next(&mut some) {
             plays.extend_from_slice(&some);
