@@ -16,6 +16,18 @@ pgrx::extension_sql_file!(
     name = "catalogue",
     requires = ["tables", song_key, load_tracks, clean_tracks]
 );
+pgrx::extension_sql_file!(
+    "../sql/simulator.sql",
+    name = "simulator",
+    requires = [
+        "tables",
+        generate_users,
+        generate_events,
+        reset_simulation,
+        is_simulated,
+        simulation_report
+    ]
+);
 pgrx::extension_sql_file!("../sql/serving.sql", name = "serving", finalize);
 
 /// Required by `cargo pgrx test`.

@@ -5,6 +5,7 @@ mod embeddings;
 mod listener;
 mod recommend;
 mod refresh;
+mod simulation;
 mod validate;
 
 pub use embeddings::DEFAULT_HALF_LIFE_DAYS;

@@ -8,5 +8,6 @@ pub mod features;
 pub mod listeners;
 pub mod models;
 pub mod serving;
+pub mod simulation;
 pub mod spi;
 pub mod track_file;
