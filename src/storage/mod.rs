@@ -10,5 +10,6 @@ pub mod listeners;
 pub mod models;
 pub mod serving;
 mod shared_image;
+pub mod simulation;
 pub mod spi;
 pub mod track_file;

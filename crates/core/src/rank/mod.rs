@@ -16,7 +16,7 @@ pub mod plain;
 mod score;
 mod search;
 mod select;
-mod signals;
+pub(crate) mod signals;
 #[cfg(test)]
 mod tests;
 
