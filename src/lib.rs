@@ -26,6 +26,18 @@ pgrx::extension_sql_file!(
         outlier_tracks
     ]
 );
+pgrx::extension_sql_file!(
+    "../sql/simulator.sql",
+    name = "simulator",
+    requires = [
+        "tables",
+        generate_users,
+        generate_events,
+        reset_simulation,
+        is_simulated,
+        simulation_report
+    ]
+);
 pgrx::extension_sql_file!("../sql/serving.sql", name = "serving", finalize);
 
 /// Required by `cargo pgrx test`.

@@ -6,6 +6,7 @@ mod explore;
 mod listener;
 mod recommend;
 mod refresh;
+mod simulation;
 mod validate;
 
 pub use embeddings::DEFAULT_HALF_LIFE_DAYS;

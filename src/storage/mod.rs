@@ -9,5 +9,7 @@ pub mod features;
 pub mod listeners;
 pub mod models;
 pub mod serving;
+mod shared_image;
+pub mod simulation;
 pub mod spi;
 pub mod track_file;

@@ -16,6 +16,7 @@ pub mod error;
 pub mod explore;
 pub mod popularity;
 pub mod rank;
+pub mod simulate;
 pub mod taste;
 
 pub use error::{Error, Result};
