@@ -19,6 +19,7 @@ pgrx::extension_sql_file!(
         song_key,
         load_tracks,
         clean_tracks,
+        generate_tracks,
         profile_tracks,
         correlate_tracks,
         histogram_tracks,
