@@ -15,8 +15,8 @@ stop: ## Stops the private cluster
 psql: ## Opens psql on the demo database
 	@. scripts/common.sh && demo_psql -d "$$DATABASE"
 
-test: ## Runs every test
-	@scripts/test.sh
+test: ## Runs every test; TRACKS=file.csv adds those on the real catalogue
+	@TRACKS='$(TRACKS)' scripts/test.sh
 
 bench: ## Measures the core, and SQL on a catalogue; TRACKS=file.csv for a real one
 	@TRACKS='$(TRACKS)' scripts/bench.sh

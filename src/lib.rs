@@ -14,7 +14,16 @@ pgrx::extension_sql_file!("../sql/triggers.sql", name = "triggers", requires = [
 pgrx::extension_sql_file!(
     "../sql/catalogue.sql",
     name = "catalogue",
-    requires = ["tables", song_key, load_tracks, clean_tracks]
+    requires = [
+        "tables",
+        song_key,
+        load_tracks,
+        clean_tracks,
+        profile_tracks,
+        correlate_tracks,
+        histogram_tracks,
+        outlier_tracks
+    ]
 );
 pgrx::extension_sql_file!(
     "../sql/simulator.sql",

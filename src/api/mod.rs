@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod embeddings;
+mod explore;
 mod listener;
 mod recommend;
 mod refresh;

@@ -20,7 +20,10 @@ const CHUNK: usize = 4096;
 #[pg_extern(volatile, parallel_unsafe)]
 #[search_path(pg_catalog, pg_temp)]
 fn build_user_vectors(model_id: default!(Option<i64>, "NULL")) -> i64 {
-    models::lock(Lock::Refresh);
+    models::in_turn(Lock::Refresh, || build_vectors(model_id)) as i64
+}
+
+fn build_vectors(model_id: Option<i64>) -> u64 {
     let model = models::resolve(model_id);
     let packed = catalogue_index::load(&model);
     let index = packed.index();
@@ -32,7 +35,7 @@ fn build_user_vectors(model_id: default!(Option<i64>, "NULL")) -> i64 {
         written += store_vectors(model.model_id, &users, &batch.listeners(&users, Span::Range));
     }
     batch.note_future();
-    written as i64
+    written
 }
 
 #[pg_extern(volatile, parallel_unsafe)]
@@ -46,10 +49,13 @@ fn refresh_recommendations(
     let n = in_range(required(n, "n").into(), 1, 1000, "n") as i32;
     let force = required(force, "force");
     let threads = in_range(required(threads, "threads").into(), 1, 256, "threads") as usize;
-    models::lock(Lock::Refresh);
+    models::in_turn(Lock::Refresh, || refresh(n, model_id, force, threads)) as i64
+}
+
+fn refresh(n: i32, model_id: Option<i64>, force: bool, threads: usize) -> u64 {
     let model = models::resolve(model_id);
     if force || model.recommended != Some(n) {
-        return refresh_all(&model, n, threads) as i64;
+        return refresh_all(&model, n, threads);
     }
     // Notes are taken before events are read: a change committed in between is
     // seen now and noted for the next refresh.
@@ -60,7 +66,7 @@ fn refresh_recommendations(
     if model.active {
         models::forget_recommended_of_others(model.model_id);
     }
-    refresh_some(&model, n, threads, &changed) as i64
+    refresh_some(&model, n, threads, &changed)
 }
 
 fn refresh_all(model: &Model, n: i32, threads: usize) -> u64 {

@@ -13,6 +13,7 @@
 pub mod catalogue;
 pub mod embedding;
 pub mod error;
+pub mod explore;
 pub mod popularity;
 pub mod rank;
 pub mod simulate;

@@ -4,15 +4,17 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::kernel::Kernel;
+use super::kernel::{BLOCK, Kernel};
 use super::search::{Scratch, Search, TILE_BLOCKS};
 use super::{Index, Query, Ranked, plain};
 use crate::{Interrupt, Result};
 
 /// Queries that go through a tile of tracks together.
-const GROUP: usize = 64;
+const GROUP: usize = 512;
 /// Blocks of a tile: its bounds and its rows stay in the caches near a core.
-const BLOCKS: usize = if TILE_BLOCKS < 64 { TILE_BLOCKS } else { 64 };
+const BLOCKS: usize = 64;
+/// Queries that are bounded before the first of them is scored.
+const AHEAD: usize = TILE_BLOCKS / BLOCKS;
 /// How often the calling thread calls the interrupt while others work.
 const POLL: Duration = Duration::from_millis(10);
 
@@ -163,8 +165,18 @@ fn group(
             return Ok(false);
         }
         let blocks = BLOCKS.min(index.blocks_len() - first);
-        for (search, _) in &mut searches {
-            search.tile(scratch, first, blocks);
+        // Several queries are bounded before the first is scored, so that the
+        // rows to score arrive meanwhile.
+        for searches in searches.chunks_mut(AHEAD) {
+            let mut counts = [0; AHEAD];
+            let finds = scratch.positions.chunks_mut(BLOCKS * BLOCK);
+            for ((count, found), (search, _)) in counts.iter_mut().zip(finds).zip(&mut *searches) {
+                *count = search.find_in_tile(found, first, blocks);
+            }
+            let finds = scratch.positions.chunks(BLOCKS * BLOCK);
+            for ((count, found), (search, _)) in counts.into_iter().zip(finds).zip(searches) {
+                search.score(&found[..count], &mut scratch.dots);
+            }
         }
     }
     for (search, result) in searches {

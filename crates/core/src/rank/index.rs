@@ -248,6 +248,10 @@ impl<'a> Index<'a> {
         self.vectors
     }
 
+    pub(super) fn norms(&self) -> &'a [f64] {
+        self.norms
+    }
+
     pub(super) fn rotation(&self) -> &'a [f32] {
         self.rotation
     }

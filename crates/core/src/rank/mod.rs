@@ -138,6 +138,26 @@ pub fn top_n_on(
     Ok(search.finish())
 }
 
+/// The rows of [`top_n`] by scoring every track with the fastest loops, without
+/// bounds: what bounds are measured against. Filters are heeded after scoring.
+///
+/// # Errors
+/// As [`top_n`].
+pub fn top_n_unbounded(index: &Index, query: &Query, interrupt: Interrupt) -> Result<Vec<Ranked>> {
+    query.check(index)?;
+    if !Search::suits(query) {
+        return plain::top_n(index, query, interrupt);
+    }
+    let mut scratch = Scratch::new()?;
+    let mut search = Search::new(index, query, Kernel::new(Path::best()))?;
+    search.score_all();
+    for first in (0..index.blocks_len()).step_by(TILE_BLOCKS) {
+        interrupt();
+        search.tile(&mut scratch, first, TILE_BLOCKS.min(index.blocks_len() - first));
+    }
+    Ok(search.finish())
+}
+
 /// The answer of [`top_n`] for each query, computed on `threads` threads.
 ///
 /// Up to one thread the caller works itself. With more it only calls the

@@ -22,13 +22,17 @@ const RUN_BLOCKS: usize = 4;
 const RUNS: usize = 64;
 /// Up to this many candidates are scored without bounding them.
 const SCORED_CANDIDATES: usize = 1024;
+/// Tiles that are scored without bounds after one where they decided little.
+const WHOLE_TILES: usize = 7;
+/// Rows that are asked for ahead, per query and tile.
+const PREFETCHED: usize = 32;
 /// Longer lists are sorted instead of kept in order.
 const LONGEST_LIST: usize = 2048;
 
 /// Room for the tracks of a tile, shared by the searches of a thread.
 pub struct Scratch {
-    positions: Vec<u32>,
-    dots: Vec<f64>,
+    pub positions: Vec<u32>,
+    pub dots: Vec<f64>,
 }
 
 impl Scratch {
@@ -48,6 +52,8 @@ pub struct Search<'a> {
     kernel: Kernel,
     bounds: QueryBounds,
     threshold: i32,
+    /// Tiles to score without bounds before the next try.
+    whole_tiles: usize,
     query: Vec<f64>,
     norm: f64,
     top: Top,
@@ -79,6 +85,7 @@ impl<'a> Search<'a> {
             kernel,
             bounds,
             threshold: i32::MIN,
+            whole_tiles: 0,
             query: query.padded(index).into_iter().map(f64::from).collect(),
             norm,
             top: Top::new(query.n, query.distinct_songs),
@@ -97,7 +104,7 @@ impl<'a> Search<'a> {
         if let Some(Set::Sorted(sorted)) = &self.candidates {
             let count = sorted.len();
             scratch.positions[..count].copy_from_slice(sorted);
-            self.score(scratch, count);
+            self.score(&scratch.positions[..count], &mut scratch.dots);
             return false;
         }
         let share = match candidates {
@@ -122,14 +129,24 @@ impl<'a> Search<'a> {
             let threshold = *threshold;
             for run in 0..runs {
                 self.tile_reaching(scratch, run * blocks / runs, RUN_BLOCKS, threshold);
+                // Bounds decide little here: what is left goes into the search.
+                if self.whole_tiles > 0 && self.top.is_full() {
+                    break;
+                }
             }
         }
+        self.whole_tiles = 0;
         true
     }
 
     /// Takes in the best of `blocks` blocks from `first`.
     pub fn tile(&mut self, scratch: &mut Scratch, first: usize, blocks: usize) {
         self.tile_reaching(scratch, first, blocks, self.threshold);
+    }
+
+    /// Bounds no track from now on.
+    pub fn score_all(&mut self) {
+        self.whole_tiles = usize::MAX;
     }
 
     fn tile_reaching(
@@ -139,42 +156,74 @@ impl<'a> Search<'a> {
         blocks: usize,
         threshold: i32,
     ) {
-        let mut count = self.kernel.reaching(
-            self.index.blocks(first, blocks),
-            &self.bounds.codes,
-            threshold.max(self.threshold),
-            (first * BLOCK) as u32,
-            &mut scratch.positions,
-        );
-        let positions = &mut scratch.positions;
-        while count > 0 && positions[count - 1] as usize >= self.index.len() {
-            count -= 1;
+        let threshold = threshold.max(self.threshold);
+        let count = self.find(&mut scratch.positions, first, blocks, threshold);
+        self.score(&scratch.positions[..count], &mut scratch.dots);
+    }
+
+    /// Writes the positions in `blocks` blocks from `first` whose bound
+    /// reaches the cutoff to `out`; returns how many.
+    pub fn find_in_tile(&mut self, out: &mut [u32], first: usize, blocks: usize) -> usize {
+        self.find(out, first, blocks, self.threshold)
+    }
+
+    fn find(&mut self, out: &mut [u32], first: usize, blocks: usize, threshold: i32) -> usize {
+        let start = (first * BLOCK) as u32;
+        let tracks = (blocks * BLOCK).min(self.index.len() - first * BLOCK);
+        let mut count;
+        if self.whole_tiles > 0 {
+            self.whole_tiles -= 1;
+            count = tracks;
+            for (out, position) in out.iter_mut().zip(start..start + tracks as u32) {
+                *out = position;
+            }
+        } else {
+            let tile = self.index.blocks(first, blocks);
+            count = self.kernel.reaching(tile, &self.bounds.codes, threshold, start, out);
+            while count > 0 && out[count - 1] as usize >= self.index.len() {
+                count -= 1;
+            }
+            if count > tracks / 2 && threshold > i32::MIN {
+                self.whole_tiles = WHOLE_TILES;
+            }
         }
         if let Some(candidates) = &self.candidates {
             let mut kept = 0;
             for at in 0..count {
-                positions[kept] = positions[at];
-                kept += usize::from(candidates.contains(positions[at]));
+                out[kept] = out[at];
+                kept += usize::from(candidates.contains(out[at]));
             }
             count = kept;
         }
-        if count > 0 {
-            self.score(scratch, count);
-        }
+        let near = &out[..count.min(PREFETCHED)];
+        self.kernel.prefetch(self.index.rows(), self.query.len(), self.index.norms(), near);
+        count
     }
 
-    fn score(&mut self, scratch: &mut Scratch, count: usize) {
-        let positions = &scratch.positions[..count];
-        let dots = &mut scratch.dots[..count];
+    /// Scores the tracks at `positions`, ascending, and takes in the best;
+    /// `dots` has room for all.
+    pub fn score(&mut self, positions: &[u32], dots: &mut [f64]) {
+        if positions.is_empty() {
+            return;
+        }
         self.kernel.dots(self.index.rows(), positions, &self.query, dots);
         let mut changed = false;
+        // Spares the division of tracks that are far from coming in; not by
+        // less than its rounding.
+        let low =
+            |cutoff: f64| if cutoff > 0.0 { cutoff * (1.0 - 1e-12) } else { f64::NEG_INFINITY };
+        let mut least = self.top.cutoff().map_or(f64::NEG_INFINITY, low) * self.norm;
         for (&position, &dot) in positions.iter().zip(&*dots) {
+            if dot < least * self.index.norm(position) {
+                continue;
+            }
             let score = score::cosine_of(dot, self.index.norm(position), self.norm);
             let row = Ranked { position, score };
             if self.top.admits(&row) && !self.exclude.contains(position) {
                 let song = self.index.song(position);
                 if self.exclude_songs.as_ref().is_none_or(|songs| !songs.contains(song)) {
                     self.top.offer(row, song);
+                    least = self.top.cutoff().map_or(f64::NEG_INFINITY, low) * self.norm;
                     changed = true;
                 }
             }

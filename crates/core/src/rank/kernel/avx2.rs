@@ -37,14 +37,14 @@ unsafe fn sums(block: *const u8, codes: *const i8, groups: usize) -> [__m256i; 2
 #[target_feature(enable = "avx2,fma")]
 pub fn reaching(blocks: &[u8], codes: &[i8], threshold: i32, first: u32, out: &mut [u32]) -> usize {
     match codes.len() / GROUP {
-        4 => reaching_groups(blocks, codes, 4, threshold, first, out),
-        groups => reaching_groups(blocks, codes, groups, threshold, first, out),
+        4 => reaching_groups::<4>(blocks, codes, 4, threshold, first, out),
+        groups => reaching_groups::<0>(blocks, codes, groups, threshold, first, out),
     }
 }
 
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn reaching_groups(
+fn reaching_groups<const GROUPS: usize>(
     blocks: &[u8],
     codes: &[i8],
     groups: usize,
@@ -52,6 +52,8 @@ fn reaching_groups(
     mut first: u32,
     out: &mut [u32],
 ) -> usize {
+    // A number of groups known here unrolls the loop over them.
+    let groups = if GROUPS > 0 { GROUPS } else { groups };
     let below = _mm256_set1_epi32(threshold.saturating_sub(1));
     let mut count = 0;
     for block in blocks.chunks_exact(groups * RUN) {
@@ -70,7 +72,21 @@ fn reaching_groups(
 
 #[target_feature(enable = "avx2,fma")]
 pub fn maxima(blocks: &[u8], codes: &[i8], lanes: &mut [i32; BLOCK]) {
-    let groups = codes.len() / GROUP;
+    match codes.len() / GROUP {
+        4 => maxima_groups::<4>(blocks, codes, 4, lanes),
+        groups => maxima_groups::<0>(blocks, codes, groups, lanes),
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn maxima_groups<const GROUPS: usize>(
+    blocks: &[u8],
+    codes: &[i8],
+    groups: usize,
+    lanes: &mut [i32; BLOCK],
+) {
+    let groups = if GROUPS > 0 { GROUPS } else { groups };
     let mut largest = [_mm256_set1_epi32(i32::MIN); 2];
     for block in blocks.chunks_exact(groups * RUN) {
         // SAFETY: the chunk has one block, and `codes` has `groups` groups.

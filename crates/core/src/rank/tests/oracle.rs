@@ -149,6 +149,8 @@ fn every_path_equals_the_plain_sort() {
                 let parts = Parts::random(shape, &index, &mut rng);
                 let expected = plain::top_n(&index, &parts.query(), &|| ()).unwrap();
                 assert!(expected.iter().all(|row| row.score.abs() <= 1.0 + 1e-12));
+                let rows = top_n_unbounded(&index, &parts.query(), &|| ()).unwrap();
+                assert_eq!(bits(&rows), bits(&expected));
                 for path in Path::available() {
                     let rows = top_n_on(path, &index, &parts.query(), &|| ()).unwrap();
                     assert_eq!(

@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# Runs every test: the core, inside a server, SQL against expected output, and
+# whole servers. TRACKS names a real catalogue; without it those tests skip.
+. "$(dirname "$0")/common.sh"
+"$CLONE/scripts/setup.sh"
+cd "$CLONE"
+
+SPARKIFY_TRACKS=
+if [ -n "${TRACKS:-}" ]; then
+    [ -f "$TRACKS" ] || fail "TRACKS: cannot read the file $TRACKS"
+    # The server reads a copy of its own: the file may lie where it cannot look.
+    SPARKIFY_TRACKS=$STATE/test-tracks.csv
+    install -m 644 "$TRACKS" "$SPARKIFY_TRACKS"
+fi
+export SPARKIFY_TRACKS
+unset RUST_BACKTRACE
+log=$STATE/test.log
+: > "$log"
+
+say "Tests of the mathematics"
+cargo test -p sparkify-core --lib --tests 2>&1 | tee -a "$log"
+
+say "Tests inside a server"
+(
+    export PGRX_HOME=$STATE/pgrx-test
+    mkdir -p "$PGRX_HOME"
+    printf '[configs]\npg%s = "%s"\n' "$PG_MAJOR" "$TEST_PREFIX/lib/postgresql/$PG_MAJOR/bin/pg_config" > "$PGRX_HOME/config.toml"
+    data=$STATE/test-pgdata
+    rm -rf "$data"
+    as_root install -d -o "$(server_user)" "$data"
+    cargo pgrx test "pg$PG_MAJOR" --no-default-features --features "pg$PG_MAJOR" --runas "$(server_user)" --pgdata "$data"
+) 2>&1 | tee -a "$log"
+
+"$CLONE/scripts/build.sh"
+
+say "A server for the tests that share one"
+data=$STATE/test-cluster socket=$STATE/test-socket
+as_server "$PGBIN/pg_ctl" -D "$data" -m immediate stop >/dev/null 2>&1 || true
+rm -rf "$data" "$socket"
+as_root install -d -m 700 -o "$(server_user)" "$data" "$socket"
+as_server "$PGBIN/initdb" -D "$data" -U postgres -E UTF8 --locale=C.UTF-8 --auth=trust --no-sync >/dev/null
+as_server tee -a "$data/postgresql.conf" >/dev/null <<CONF
+listen_addresses = ''
+unix_socket_directories = '$socket'
+fsync = off
+timezone = 'UTC'
+max_connections = 60
+CONF
+trap 'as_server "$PGBIN/pg_ctl" -D "$data" -m immediate stop >/dev/null 2>&1 || true; rm -rf "$data" "$socket"' EXIT
+as_server "$PGBIN/pg_ctl" -D "$data" -l "$data/log" -w start >/dev/null
+
+say "SQL against expected output"
+names=$(cd tests/pg_regress/sql && ls *.sql | sed 's/\.sql$//')
+"$(dirname "$PGBIN")/lib/pgxs/src/test/regress/pg_regress" --host="$socket" --user=postgres --bindir="$PGBIN" \
+    --inputdir=tests/pg_regress --outputdir="$STATE/regress" --dbname=sparkify_regress \
+    --load-extension=sparkify $names 2>&1 | tee -a "$log" ||
+    { cat "$STATE/regress/regression.diffs"; fail "the output is not the expected one"; }
+
+say "Tests on whole servers"
+SPARKIFY_PGBIN=$PGBIN SPARKIFY_TEST_SOCKET=$socket cargo test -p sparkify-server-tests -- --nocapture 2>&1 | tee -a "$log"
+
+passed=$(grep -E '^test result:' "$log" | sed -E 's/.* ([0-9]+) passed.*/\1/' | paste -sd+ | bc)
+regress=$(grep -cE '^(test |ok ).*(ok|ms)' <(grep -vE '^test .*\.\.\. (ok|ignored)$|^test result' "$log") || true)
+skipped=$(grep -c '^skipped: ' "$log" || true)
+say "All tests passed"
+echo "$((passed + regress)) passed, 0 failed, $skipped skipped"
