@@ -256,12 +256,13 @@ pub fn set_arrivals(arrivals: &[(String, i64)]) {
     let times: Vec<TimestampWithTimeZone> = arrivals.iter().map(|a| timestamp(a.1)).collect();
     spi::execute(
         "UPDATE sparkify.simulated_tastes AS t SET arrives_at = a.arrives_at \
-         FROM pg_catalog.unnest($1, $2) AS a (user_id, arrives_at) WHERE t.user_id = a.user_id",
+         FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS a (user_id, arrives_at) \
+         WHERE t.user_id = a.user_id",
         &[ids.clone().into(), times.clone().into()],
     );
     spi::execute(
         "UPDATE sparkify.users AS u SET created_at = a.arrives_at \
-         FROM pg_catalog.unnest($1, $2) AS a (user_id, arrives_at) \
+         FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS a (user_id, arrives_at) \
          WHERE u.user_id = a.user_id AND u.created_at <> a.arrives_at",
         &[ids.into(), times.into()],
     );

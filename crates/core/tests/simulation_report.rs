@@ -90,5 +90,6 @@ fn an_empty_report_has_no_measures() {
     let options = SimulationOptions::default();
     let genres_of = |_: u32| -> &'static [u32] { &[] };
     let rows = Report::new(&[], 10, genres_of, &options).finish();
+    assert_eq!(rows.len(), 27);
     assert!(rows.iter().all(|row| row.measured.is_none() && row.within().is_none()), "{rows:?}");
 }

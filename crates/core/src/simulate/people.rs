@@ -279,9 +279,15 @@ fn declare(
     draws: &mut Draws,
 ) -> Vec<(String, f64)> {
     let mut declared: Vec<(String, f64)> = Vec::new();
+    let most = genres.iter().map(|g| g.1).fold(0.0, f64::max);
     for (name, weight) in genres {
         let noisy = weight * draws.between(0.6, 1.4);
-        if draws.chance(if *weight > 0.08 { 0.85 } else { 0.25 }) {
+        let told = match *weight {
+            w if w == most => 0.95,
+            w if w > 0.08 => 0.85,
+            _ => 0.25,
+        };
+        if draws.chance(told) {
             declared.push((name.clone(), noisy));
         }
     }

@@ -360,11 +360,8 @@ impl<'a, 'g, G: Fn(u32) -> &'g [u32]> Report<'a, G> {
     }
 
     fn report_growth(&self, rows: &mut Vec<Metric>) {
-        let (Some(start), Some(end)) =
-            (self.spans.iter().map(|s| s.0).min(), self.spans.iter().map(|s| s.1).max())
-        else {
-            return;
-        };
+        let start = self.spans.iter().map(|s| s.0).min().unwrap_or(0);
+        let end = self.spans.iter().map(|s| s.1).max().unwrap_or(0);
         let days = (end - start) as f64 / DAY as f64;
         let mut arrived = Share::default();
         let mut left = Share::default();
