@@ -4,6 +4,7 @@ mod catalogue;
 mod embeddings;
 mod explore;
 mod listener;
+mod progress;
 mod recommend;
 mod refresh;
 mod simulation;
