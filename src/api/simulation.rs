@@ -324,8 +324,9 @@ fn check_same(state: &State, seed: i64, options: &SimulationOptions, since: Opti
     let kept: SimulationOptions = read_json(&state.options);
     let differs = if seed != state.seed {
         Some(("seed".to_owned(), state.seed.to_string(), seed.to_string()))
-    } else if since.is_some_and(|since| since != state.started_at) {
-        Some(("since".to_owned(), "another start".to_owned(), "this one".to_owned()))
+    } else if let Some(since) = since.filter(|since| *since != state.started_at) {
+        let (kept, given) = (storage::shown(state.started_at), storage::shown(since));
+        Some(("since".to_owned(), kept, given))
     } else {
         kept.difference(options)
     };
