@@ -5,6 +5,7 @@ mod embeddings;
 mod explore;
 mod listener;
 mod progress;
+mod plays;
 mod recommend;
 mod refresh;
 mod simulation;
