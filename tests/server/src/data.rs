@@ -35,7 +35,8 @@ pub fn fill(client: &mut Client, tracks: usize, users: usize) {
     client.batch_execute(&sql).expect("made-up data is stored");
 }
 
-const ON_DEMAND: &str = "SELECT u.user_id, r.model_id, r.rank, r.track_id, float4send(r.score) AS score, r.strategy
+const ON_DEMAND: &str =
+    "SELECT u.user_id, r.model_id, r.rank, r.track_id, float4send(r.score) AS score, r.strategy
     FROM sparkify.users AS u CROSS JOIN LATERAL sparkify.recommend(u.user_id, $1) AS r";
 const STORED: &str = "SELECT user_id, model_id, rank, track_id, float4send(score) AS score, strategy
     FROM sparkify.user_recommendations WHERE model_id = (SELECT model_id FROM sparkify.models WHERE active)";

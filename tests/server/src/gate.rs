@@ -66,6 +66,11 @@ impl Gate {
         self.holder.batch_execute("SELECT pg_advisory_unlock_all()").expect("a lock is released");
     }
 
+    /// Waits until the session that holds the gate has been ended.
+    pub fn lost(&mut self) {
+        wait_until("the other sessions are ended", || self.holder.batch_execute("SELECT").is_err());
+    }
+
     /// Takes the gate away, which nobody may stand at.
     pub fn remove(mut self) {
         self.open();

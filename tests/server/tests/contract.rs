@@ -36,10 +36,7 @@ fn batch_equals_on_demand_bit_for_bit() {
         assert_eq!(differences(&mut client, n), none, "n = {n}");
     }
     let users = strategies(&mut client);
-    assert_eq!(
-        users,
-        [("declared".into(), 20), ("listened".into(), 120), ("popular".into(), 20)]
-    );
+    assert_eq!(users, [("declared".into(), 20), ("listened".into(), 120), ("popular".into(), 20)]);
     // Neither the number of threads nor doing it again makes a difference.
     refresh(&mut client, "50, threads => 1, force => true");
     let alone = stored(&mut client);

@@ -84,8 +84,10 @@ fn check_restored(original: &Database, restored: &Database) {
     assert_eq!(number(&mut after, refresh), i64::from(N));
 
     // Sequences go on where they were.
-    let last = number(&mut before, "SELECT max(recommendation_id) FROM sparkify.user_recommendations");
-    let first = "SELECT min(recommendation_id) FROM sparkify.user_recommendations WHERE user_id = 'user 4'";
+    let last =
+        number(&mut before, "SELECT max(recommendation_id) FROM sparkify.user_recommendations");
+    let first =
+        "SELECT min(recommendation_id) FROM sparkify.user_recommendations WHERE user_id = 'user 4'";
     assert!(number(&mut after, first) > last);
     assert_eq!(number(&mut after, "SELECT sparkify.build_embeddings(3)"), 3);
     assert_eq!(number(&mut after, "SELECT nextval('sparkify.pipeline_run_id_seq')"), 2);
