@@ -14,7 +14,29 @@ pgrx::extension_sql_file!("../sql/triggers.sql", name = "triggers", requires = [
 pgrx::extension_sql_file!(
     "../sql/catalogue.sql",
     name = "catalogue",
-    requires = ["tables", song_key, load_tracks, clean_tracks]
+    requires = [
+        "tables",
+        song_key,
+        load_tracks,
+        clean_tracks,
+        generate_tracks,
+        profile_tracks,
+        correlate_tracks,
+        histogram_tracks,
+        outlier_tracks
+    ]
+);
+pgrx::extension_sql_file!(
+    "../sql/simulator.sql",
+    name = "simulator",
+    requires = [
+        "tables",
+        generate_users,
+        generate_events,
+        reset_simulation,
+        is_simulated,
+        simulation_report
+    ]
 );
 pgrx::extension_sql_file!("../sql/serving.sql", name = "serving", finalize);
 

@@ -2,9 +2,11 @@
 
 mod catalogue;
 mod embeddings;
+mod explore;
 mod listener;
 mod recommend;
 mod refresh;
+mod simulation;
 mod validate;
 
 pub use embeddings::DEFAULT_HALF_LIFE_DAYS;

@@ -5,7 +5,6 @@ use pgrx::prelude::*;
 use crate::storage::checks::{self, CHECKS};
 use crate::storage::models;
 
-#[expect(clippy::type_complexity, reason = "the shape of the SQL function")]
 #[pg_extern(stable, parallel_unsafe)]
 #[search_path(pg_catalog, pg_temp)]
 fn validate(

@@ -1,70 +1,98 @@
-//! The packed vectors of a model, kept by each backend.
+//! The packed vectors of a model: one image for all backends, mapped by each.
 //!
 //! The key is the database and the model's fingerprint, which the caller reads
 //! from the table at each call: which vectors a query sees is decided by its
-//! snapshot alone. Privileges are checked on a hit as well.
+//! snapshot alone. Privileges are checked on a hit as well. Where row-level
+//! security decides what a caller reads, or no file can be written, the image is
+//! the backend's own.
 #![expect(unsafe_code, reason = "the server's privilege check is a C interface")]
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use memmap2::Mmap;
 use pgrx::{PgSqlErrorCode, pg_sys};
 use sparkify_core::rank::{AlignedBytes, Index, IndexBuilder};
 
 use super::models::Model;
-use super::spi;
+use super::{shared_image, spi};
 use crate::error::{or_raise, raise};
 
 /// Models kept at a time: the one that serves and one beside it.
 const KEPT: usize = 2;
 
 /// A model's packed vectors.
-pub struct Packed {
-    database: u32,
-    image: AlignedBytes,
+pub enum Packed {
+    /// In a file that all backends map.
+    Shared(Mmap),
+    /// In this backend's memory.
+    Private(AlignedBytes),
 }
 
 impl Packed {
     /// The index over the vectors.
     pub fn index(&self) -> Index<'_> {
-        or_raise(Index::open(&self.image))
+        or_raise(Index::open(match self {
+            Packed::Shared(image) => image,
+            Packed::Private(image) => image,
+        }))
     }
 }
+
+/// Database and fingerprint.
+type Key = (u32, u128);
 
 thread_local! {
     /// Least recently used first.
-    static CACHE: RefCell<Vec<(u128, Rc<Packed>)>> = const { RefCell::new(Vec::new()) };
+    static CACHE: RefCell<Vec<(Key, Rc<Packed>)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The packed vectors of a model, built where this backend has not got them.
+fn cached(key: Key) -> Option<Rc<Packed>> {
+    CACHE.with_borrow_mut(|cache| {
+        let at = cache.iter().position(|(kept, _)| *kept == key)?;
+        // The one that was used stands last.
+        cache[at..].rotate_left(1);
+        cache.last().map(|(_, packed)| Rc::clone(packed))
+    })
+}
+
+/// The packed vectors of a model, built where no backend has got them.
 pub fn load(model: &Model) -> Rc<Packed> {
     let private = check_privileges();
+    if private {
+        return Rc::new(Packed::Private(build(model)));
+    }
     // SAFETY: a variable of the backend, set when it started.
     let database = u32::from(unsafe { pg_sys::MyDatabaseId });
-    if !private {
-        let hit = CACHE.with_borrow_mut(|cache| {
-            let at = cache
-                .iter()
-                .position(|(key, kept)| *key == model.fingerprint && kept.database == database)?;
-            let entry = cache.remove(at);
-            let packed = Rc::clone(&entry.1);
-            cache.push(entry);
-            Some(packed)
-        });
-        if let Some(packed) = hit {
-            return packed;
+    let key = (database, model.fingerprint);
+    if let Some(packed) = cached(key) {
+        return packed;
+    }
+    let packed = Rc::new(shared(key).unwrap_or_else(|| publish(key, build(model))));
+    CACHE.with_borrow_mut(|cache| {
+        if cache.len() >= KEPT {
+            cache.remove(0);
+        }
+        cache.push((key, Rc::clone(&packed)));
+    });
+    packed
+}
+
+/// The image that a backend has published, unless its file is not one.
+fn shared((database, fingerprint): Key) -> Option<Packed> {
+    let image = shared_image::map(database, fingerprint)?;
+    let whole = Index::open(&image).is_ok_and(|index| index.fingerprint() == fingerprint);
+    whole.then_some(Packed::Shared(image))
+}
+
+fn publish((database, fingerprint): Key, image: AlignedBytes) -> Packed {
+    match shared_image::publish(database, fingerprint, &image) {
+        Ok(shared) => Packed::Shared(shared),
+        Err(error) => {
+            pgrx::log!("sparkify: cannot share packed vectors between backends: {error}");
+            Packed::Private(image)
         }
     }
-    let packed = Rc::new(Packed { database, image: build(model) });
-    if !private {
-        CACHE.with_borrow_mut(|cache| {
-            if cache.len() >= KEPT {
-                cache.remove(0);
-            }
-            cache.push((model.fingerprint, Rc::clone(&packed)));
-        });
-    }
-    packed
 }
 
 /// Raises where the caller may not read the embeddings; true where row-level

@@ -13,8 +13,10 @@
 pub mod catalogue;
 pub mod embedding;
 pub mod error;
+pub mod explore;
 pub mod popularity;
 pub mod rank;
+pub mod simulate;
 pub mod taste;
 
 pub use error::{Error, Result};

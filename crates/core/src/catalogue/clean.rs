@@ -13,7 +13,7 @@
 //!
 //! Text is trimmed, and blank text is missing. Rows are duplicates when all
 //! columns are equal before trimming; a 128-bit hash stands for a row, so that
-//! memory holds the tracks and sixteen bytes for every distinct row, and the
+//! memory holds the tracks and sixteen bytes for every distinct row and id, and the
 //! cost is that of reading each row once.
 
 use std::collections::{HashMap, HashSet};
@@ -37,7 +37,7 @@ const FEATURE_COLUMNS: [usize; FEATURES.len()] =
 const EXPLICIT_COLUMN: usize = 6;
 
 /// The features that an analysis that failed leaves at zero.
-const ANALYSIS: [usize; 5] = [2, 7, 11, 12, 13];
+pub(super) const ANALYSIS: [usize; 5] = [2, 7, 11, 12, 13];
 
 /// A row that cannot become a track.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,24 +96,32 @@ impl Merged {
 /// Takes rows one by one, in any order, and gives the catalogue.
 #[derive(Default)]
 pub struct Cleaner {
-    tracks: HashMap<String, Merged>,
+    tracks: Vec<Merged>,
+    /// Where in `tracks` the id of that hash stands.
+    places: HashMap<u128, usize>,
     seen: HashSet<u128>,
     refused: HashSet<u128>,
     refusals: Vec<Refusal>,
     read: u64,
     rows_refused: u64,
+    /// The row being hashed.
+    bytes: Vec<u8>,
 }
 
 /// The hash that stands for a row: equal for rows whose columns are all equal.
 #[must_use]
 pub fn row_hash(row: &RawTrack) -> u128 {
-    let mut bytes = Vec::with_capacity(512);
+    hash_into(row, &mut Vec::with_capacity(512))
+}
+
+fn hash_into(row: &RawTrack, bytes: &mut Vec<u8>) -> u128 {
+    bytes.clear();
     for value in row {
         let value = value.unwrap_or_default();
         bytes.extend_from_slice(&(value.len() as u64).to_le_bytes());
         bytes.extend_from_slice(value.as_bytes());
     }
-    xxh3_128(&bytes)
+    xxh3_128(bytes)
 }
 
 impl Cleaner {
@@ -127,7 +135,7 @@ impl Cleaner {
     /// and plays no part otherwise.
     pub fn push(&mut self, row: &RawTrack, row_index: Option<&str>) {
         self.read += 1;
-        let hash = row_hash(row);
+        let hash = hash_into(row, &mut self.bytes);
         let text = |column: usize| row[column].map(str::trim).filter(|text| !text.is_empty());
         let artists = text(ARTISTS).filter(|artists| split_artists(artists).next().is_some());
         let (Some(track_id), Some(artists), Some(track_name)) =
@@ -173,10 +181,10 @@ impl Cleaner {
             repaired: values.repaired,
             failed: values.failed,
         };
-        match self.tracks.get_mut(track_id) {
+        let place = *self.places.entry(xxh3_128(track_id.as_bytes())).or_insert(self.tracks.len());
+        match self.tracks.get_mut(place) {
             None => {
-                let track = fill(genre.map(str::to_owned).into_iter().collect());
-                self.tracks.insert(track_id.to_owned(), track);
+                self.tracks.push(fill(genre.map(str::to_owned).into_iter().collect()));
             }
             Some(kept) => {
                 let mut genres = std::mem::take(&mut kept.track.genres);
@@ -197,8 +205,7 @@ impl Cleaner {
     /// The catalogue of the rows read.
     #[must_use]
     pub fn finish(self) -> Cleaned {
-        let mut merged: Vec<Merged> = self.tracks.into_values().collect();
-        merged.sort_unstable_by(|a, b| a.track.track_id.cmp(&b.track.track_id));
+        let merged = self.tracks;
         let columns = FEATURES.iter().map(|feature| feature.name).chain([EXPLICIT]);
         let repaired = columns
             .enumerate()
@@ -215,9 +222,25 @@ impl Cleaner {
             failed_analyses: merged.iter().filter(|m| m.failed).count() as u64,
             repaired,
             refusals: self.refusals,
-            tracks: merged.into_iter().map(Merged::into_track).collect(),
+            tracks: in_order(merged),
         }
     }
+}
+
+/// The tracks by id. Places are sorted, since tracks are large to move about,
+/// with the first bytes of the ids beside them, since the rest lies far away.
+fn in_order(merged: Vec<Merged>) -> Vec<Track> {
+    let mut tracks: Vec<Option<Track>> =
+        merged.into_iter().map(|merged| Some(merged.into_track())).collect();
+    let id = |place: usize| tracks[place].as_ref().map(|track| track.track_id.as_bytes());
+    let mut places: Vec<(u128, usize)> = (0..tracks.len())
+        .map(|place| {
+            let first = id(place).into_iter().flatten().take(16).enumerate();
+            (first.fold(0, |key, (i, byte)| key | u128::from(*byte) << (120 - 8 * i)), place)
+        })
+        .collect();
+    places.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| id(a.1).cmp(&id(b.1))));
+    places.into_iter().filter_map(|(_, place)| tracks[place].take()).collect()
 }
 
 /// Whether a row is to be kept rather than the one kept so far.

@@ -99,6 +99,16 @@ fn the_most_popular_row_of_an_id_wins_and_genres_are_united() {
 }
 
 #[test]
+fn tracks_come_by_id_in_byte_order() {
+    let ids = ["spotify:track:long:b", "b", "spotify:track:long:a", "é", "B", "a", "ab", "a\u{1}"];
+    let cleaned = clean(&ids.map(|id| row(&[("track_id", id)])));
+    let mut expected = ids;
+    expected.sort_unstable();
+    let have: Vec<_> = cleaned.tracks.iter().map(|track| track.track_id.as_str()).collect();
+    assert_eq!(have, expected);
+}
+
+#[test]
 fn among_equals_the_row_that_knows_most_wins() {
     let rows = [row(&[("tempo", ""), ("key", "")]), row(&[("tempo", "")])];
     assert_eq!(clean(&rows).tracks[0].feature("key"), Some(7.0));

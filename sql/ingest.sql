@@ -1,0 +1,110 @@
+-- The door for live listening.
+
+CREATE FUNCTION sparkify.read_played_at(value text) RETURNS timestamptz
+LANGUAGE plpgsql STABLE STRICT PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $$
+BEGIN
+    -- The form excludes 'now', 'infinity' and what depends on DateStyle; the cast refuses a 31st of February.
+    IF value !~ '^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)? ?(Z|z|[+-]\d{2}(:?\d{2})?)?$' THEN
+        RETURN NULL;
+    END IF;
+    RETURN replace(value, ',', '.')::timestamptz;
+EXCEPTION WHEN data_exception THEN
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION sparkify.read_played_at(text) IS
+    'An ISO 8601 date and time, in UTC where it names no zone; NULL for anything else.';
+
+CREATE FUNCTION sparkify.ingest_events(events jsonb, create_users boolean DEFAULT true)
+RETURNS TABLE (accepted bigint, duplicate bigint, rejected bigint)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 1 SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+BEGIN
+    IF events IS NULL THEN
+        RAISE EXCEPTION 'events must not be null' USING ERRCODE = 'null_value_not_allowed';
+    ELSIF create_users IS NULL THEN
+        RAISE EXCEPTION 'create_users must not be null' USING ERRCODE = 'null_value_not_allowed';
+    ELSIF jsonb_typeof(events) <> 'array' THEN
+        RAISE EXCEPTION 'events must be a JSON array, not a JSON %', jsonb_typeof(events) USING
+            ERRCODE = 'invalid_parameter_value',
+            HINT = 'Wrap a single event: jsonb_build_array(event).';
+    END IF;
+
+    RETURN QUERY
+    WITH field AS MATERIALIZED (
+        SELECT e.event,
+               jsonb_typeof(e.event) AS form,
+               e.event -> 'user_id' AS user_id, e.event -> 'track_id' AS track_id,
+               e.event -> 'played_at' AS played_at, e.event -> 'ms_played' AS ms_played,
+               e.event -> 'skipped' AS skipped, e.event -> 'session_id' AS session_id,
+               e.event -> 'event_id' AS event_id
+        FROM jsonb_array_elements(events) AS e (event)
+    ), typed AS MATERIALIZED (
+        -- A cast stands behind its check: CASE, not AND, keeps that order.
+        SELECT f.event, f.form, f.user_id AS raw_user, f.track_id AS raw_track, f.played_at AS raw_played_at,
+               f.ms_played AS raw_ms, f.skipped AS raw_skipped, f.session_id AS raw_session, f.event_id AS raw_event_id,
+               CASE WHEN jsonb_typeof(f.user_id) = 'string' AND octet_length(f.user_id #>> '{}') BETWEEN 1 AND 512
+                    THEN f.user_id #>> '{}' END COLLATE "C" AS user_id,
+               CASE WHEN jsonb_typeof(f.track_id) = 'string' AND octet_length(f.track_id #>> '{}') BETWEEN 1 AND 512
+                    THEN f.track_id #>> '{}' END COLLATE "C" AS track_id,
+               CASE WHEN jsonb_typeof(f.played_at) = 'string' AND octet_length(f.played_at #>> '{}') <= 40
+                    THEN sparkify.read_played_at(f.played_at #>> '{}') END AS played_at,
+               CASE WHEN jsonb_typeof(f.ms_played) = 'number' THEN
+                   CASE WHEN f.ms_played::numeric BETWEEN 0 AND 2147483647 AND f.ms_played::numeric = trunc(f.ms_played::numeric)
+                        THEN f.ms_played::numeric::integer END END AS ms_played,
+               CASE WHEN jsonb_typeof(f.skipped) = 'boolean' THEN f.skipped::boolean END AS skipped,
+               CASE WHEN jsonb_typeof(f.session_id) = 'string' AND octet_length(f.session_id #>> '{}') <= 512
+                    THEN f.session_id #>> '{}' END COLLATE "C" AS session_id,
+               CASE WHEN jsonb_typeof(f.event_id) = 'string'
+                         AND f.event_id #>> '{}' ~ '^[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}$'
+                    THEN (f.event_id #>> '{}')::uuid END AS event_id
+        FROM field AS f
+    ), judged AS MATERIALIZED (
+        SELECT t.*, k.track_id IS NOT NULL AS known_track, u.user_id IS NOT NULL AS known_user,
+               CASE
+               WHEN t.form <> 'object' THEN format('an event must be a JSON object, not a JSON %s', t.form)
+               WHEN coalesce(jsonb_typeof(t.raw_user), 'null') = 'null' THEN 'user_id is missing'
+               WHEN t.user_id IS NULL THEN 'user_id must be a string of 1 to 512 bytes'
+               WHEN coalesce(jsonb_typeof(t.raw_track), 'null') = 'null' THEN 'track_id is missing'
+               WHEN t.track_id IS NULL THEN 'track_id must be a string of 1 to 512 bytes'
+               WHEN coalesce(jsonb_typeof(t.raw_played_at), 'null') = 'null' THEN 'played_at is missing'
+               WHEN t.played_at IS NULL
+                   THEN format('played_at must be an ISO 8601 date and time, not %s', left(t.raw_played_at::text, 60))
+               WHEN t.played_at < timestamptz '1970-01-01 00:00 UTC' THEN 'played_at lies before 1970'
+               WHEN t.played_at > statement_timestamp() + interval '1 day' THEN 'played_at lies more than a day ahead'
+               WHEN t.ms_played IS NULL AND coalesce(jsonb_typeof(t.raw_ms), 'null') <> 'null'
+                   THEN format('ms_played must be a whole number from 0 to 2147483647, not %s', left(t.raw_ms::text, 60))
+               WHEN t.skipped IS NULL AND coalesce(jsonb_typeof(t.raw_skipped), 'null') <> 'null'
+                   THEN format('skipped must be true or false, not %s', left(t.raw_skipped::text, 60))
+               WHEN t.session_id IS NULL AND coalesce(jsonb_typeof(t.raw_session), 'null') <> 'null'
+                   THEN 'session_id must be a string of at most 512 bytes'
+               WHEN t.event_id IS NULL AND coalesce(jsonb_typeof(t.raw_event_id), 'null') <> 'null'
+                   THEN format('event_id must be a uuid, not %s', left(t.raw_event_id::text, 60))
+               WHEN k.track_id IS NULL THEN format('track "%s" does not exist', left(t.track_id, 60))
+               WHEN u.user_id IS NULL AND NOT create_users THEN format('user "%s" does not exist', left(t.user_id, 60))
+               END AS reason
+        FROM typed AS t
+        LEFT JOIN sparkify.tracks AS k ON k.track_id = t.track_id
+        LEFT JOIN sparkify.users AS u ON u.user_id = t.user_id
+    ), refused AS (
+        INSERT INTO sparkify.rejected_events (event, reason)
+        SELECT j.event, j.reason FROM judged AS j WHERE j.reason IS NOT NULL
+    ), made AS (
+        INSERT INTO sparkify.users (user_id)
+        SELECT DISTINCT j.user_id FROM judged AS j WHERE j.reason IS NULL AND NOT j.known_user ORDER BY 1
+        ON CONFLICT (user_id) DO NOTHING
+    ), stored AS (
+        INSERT INTO sparkify.listening_events (user_id, track_id, played_at, ms_played, skipped, session_id, event_id)
+        -- Without an id the same play delivered again still has to be the same event.
+        SELECT j.user_id, j.track_id, j.played_at, j.ms_played, j.skipped, j.session_id,
+               coalesce(j.event_id, md5(j.track_id)::uuid)
+        FROM judged AS j WHERE j.reason IS NULL
+        ORDER BY j.user_id, j.played_at
+        ON CONFLICT (user_id, played_at, event_id) DO NOTHING
+        RETURNING 1
+    ), count AS (
+        SELECT count(*) FILTER (WHERE j.reason IS NULL) AS valid, count(j.reason) AS rejected FROM judged AS j
+    )
+    SELECT s.accepted, c.valid - s.accepted, c.rejected
+    FROM count AS c, (SELECT count(*) AS accepted FROM stored) AS s;
+END $$;
+COMMENT ON FUNCTION sparkify.ingest_events(jsonb, boolean) IS
+    'Stores plays from a JSON array of objects: user_id, track_id, played_at (ISO 8601), and if known ms_played, skipped, session_id, event_id. Delivered again, an event is a duplicate; without event_id the same track, user and time are the same event. What is refused goes to rejected_events with the reason. create_users: unknown users are made, otherwise refused. Never fails for a bad event.';

@@ -1,0 +1,379 @@
+-- The pipeline: every step commits on its own and leaves a row in pipeline_runs.
+--
+-- A procedure that commits cannot carry a SET clause, and a block that catches
+-- errors cannot commit. So run_pipeline() only commits and catches; what it does
+-- is in functions with a search_path of their own. A step and the row that says
+-- it succeeded commit together.
+--
+-- One run at a time: a session's advisory lock ('sparkify', 3), which commits do
+-- not release.
+
+CREATE FUNCTION sparkify.holds_pipeline_lock() RETURNS boolean
+LANGUAGE sql STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp AS $$
+    SELECT EXISTS (
+        SELECT FROM pg_locks
+        WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted AND objsubid = 2
+          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+          AND classid::bigint = hashtext('sparkify')::bigint & 4294967295 AND objid = 3)
+$$;
+COMMENT ON FUNCTION sparkify.holds_pipeline_lock() IS 'Whether this session holds the lock of run_pipeline().';
+
+CREATE FUNCTION sparkify.release_pipeline_lock() RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF sparkify.holds_pipeline_lock() THEN
+        PERFORM pg_advisory_unlock(hashtext('sparkify'), 3);
+    END IF;
+END $$;
+COMMENT ON FUNCTION sparkify.release_pipeline_lock() IS 'Releases the lock of run_pipeline() where this session holds it.';
+
+CREATE FUNCTION sparkify.open_pipeline_run() RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    run     bigint;
+    running bigint;
+BEGIN
+    -- A cancel between two steps' blocks can have left the lock to this session.
+    IF NOT sparkify.holds_pipeline_lock() AND NOT pg_try_advisory_lock(hashtext('sparkify'), 3) THEN
+        SELECT max(run_id) INTO running FROM sparkify.pipeline_runs
+        WHERE step = 'pipeline' AND status = 'running';
+        INSERT INTO sparkify.pipeline_runs (run_id, step, status, finished_at, message)
+        VALUES (nextval('sparkify.pipeline_run_id_seq'), 'pipeline', 'skipped', clock_timestamp(),
+                format('skipped: run %s is still running', coalesce(running::text, 'of another session')));
+        RAISE NOTICE 'skipped: run % is still running', coalesce(running::text, 'of another session');
+        RETURN NULL;
+    END IF;
+    UPDATE sparkify.pipeline_runs
+    SET status = 'failed', finished_at = clock_timestamp(),
+        message = 'the server or the session ended during this step'
+    WHERE status = 'running';
+    INSERT INTO sparkify.pipeline_runs (run_id, step, status)
+    VALUES (nextval('sparkify.pipeline_run_id_seq'), 'pipeline', 'running')
+    RETURNING run_id INTO run;
+    RETURN run;
+END $$;
+COMMENT ON FUNCTION sparkify.open_pipeline_run() IS
+    'Part of run_pipeline(): takes the lock, closes what a killed run left open, and gives the new run_id; NULL where another run holds the lock.';
+
+CREATE FUNCTION sparkify.begin_pipeline_step(run bigint, steps text[], step text) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    place integer := array_position(steps, step);
+BEGIN
+    INSERT INTO sparkify.pipeline_runs (run_id, step, status) VALUES (run, step, 'running');
+    PERFORM set_config('application_name',
+        format('sparkify %s%% %s (%s/%s)', 100 * (place - 1) / cardinality(steps), step, place, cardinality(steps)), false);
+END $$;
+COMMENT ON FUNCTION sparkify.begin_pipeline_step(bigint, text[], text) IS
+    'Part of run_pipeline(): logs that a step runs, and shows it in pg_stat_activity.application_name.';
+
+CREATE FUNCTION sparkify.end_pipeline_step(run bigint, step text, status text, rows bigint, message text) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    began timestamptz;
+BEGIN
+    UPDATE sparkify.pipeline_runs AS r
+    SET status = end_pipeline_step.status, rows = end_pipeline_step.rows,
+        message = end_pipeline_step.message, finished_at = clock_timestamp()
+    WHERE r.run_id = run AND r.step = end_pipeline_step.step
+    RETURNING started_at INTO began;
+    RAISE NOTICE '%', format('%s %s%s in %s s%s', step, status, ': ' || rows || ' rows',
+        round(extract(epoch FROM clock_timestamp() - began), 2), ' (' || message || ')');
+END $$;
+COMMENT ON FUNCTION sparkify.end_pipeline_step(bigint, text, text, bigint, text) IS
+    'Part of run_pipeline(): logs how a step ended.';
+
+CREATE FUNCTION sparkify.prune_pipeline(run bigint, keep_models integer, keep_runs interval,
+    OUT rows bigint, OUT message text)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    gone       bigint[];
+    old_runs   bigint;
+    oldest     timestamptz := now() - keep_runs;
+BEGIN
+    SELECT coalesce(array_agg(model_id ORDER BY model_id), '{}') INTO gone FROM (
+        SELECT model_id FROM sparkify.models WHERE NOT active
+        ORDER BY trained_at DESC, model_id DESC OFFSET keep_models) AS old;
+    PERFORM sparkify.retire_models(gone);
+    DELETE FROM sparkify.retired_models WHERE trained_at < oldest;
+    DELETE FROM sparkify.pipeline_runs AS r
+    WHERE r.run_id IN (SELECT o.run_id FROM sparkify.pipeline_runs AS o WHERE o.run_id <> run
+                       GROUP BY o.run_id HAVING max(coalesce(o.finished_at, o.started_at)) < oldest);
+    GET DIAGNOSTICS old_runs = ROW_COUNT;
+    -- pg_cron never prunes its own log, and the refresh writes a row a minute.
+    IF to_regclass('cron.job_run_details') IS NOT NULL
+       AND has_table_privilege('cron.job_run_details', 'SELECT, DELETE')
+       AND has_table_privilege('cron.job', 'SELECT') THEN
+        EXECUTE 'DELETE FROM cron.job_run_details AS d USING cron.job AS j
+                 WHERE j.jobid = d.jobid AND j.database = current_database()
+                   AND j.jobname IN (''sparkify pipeline'', ''sparkify refresh'') AND d.end_time < $1'
+        USING oldest;
+    END IF;
+    rows := cardinality(gone);
+    message := format('%s models, %s log rows', cardinality(gone), old_runs);
+END $$;
+COMMENT ON FUNCTION sparkify.prune_pipeline(bigint, integer, interval) IS
+    'Part of run_pipeline(): deletes all but the newest keep_models models beside the active one, and log rows older than keep_runs.';
+
+CREATE FUNCTION sparkify.retire_models(model_ids bigint[]) RETURNS void
+LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+    WITH deleted AS (
+        DELETE FROM sparkify.models WHERE model_id = ANY (model_ids) AND NOT active
+        RETURNING model_id, kind, trained_at, metrics
+    )
+    INSERT INTO sparkify.retired_models (model_id, kind, trained_at, metrics)
+    SELECT model_id, kind, trained_at, metrics FROM deleted
+    ON CONFLICT (model_id) DO NOTHING
+$$;
+COMMENT ON FUNCTION sparkify.retire_models(bigint[]) IS
+    'Deletes models, and with them all that was made from them, and keeps their metrics in retired_models. Never the active one.';
+
+CREATE FUNCTION sparkify.do_pipeline_step(step text, run bigint, INOUT model bigint,
+    dims integer, n integer, half_life_days double precision, keep_models integer, keep_runs interval,
+    OUT status text, OUT rows bigint, OUT message text)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    failed text;
+BEGIN
+    status := 'succeeded';
+    CASE step
+    WHEN 'clean' THEN
+        -- Rows delivered after the marks were read leave marks of their own.
+        DELETE FROM sparkify.stale_marks WHERE subject = 'raw_tracks';
+        IF FOUND THEN
+            SELECT max(c.rows) FILTER (WHERE c.step = 'written'),
+                   string_agg(c.step || ' ' || c.rows, ', ') FILTER (WHERE c.rows > 0)
+            INTO rows, message FROM sparkify.clean_tracks() AS c;
+        ELSE
+            status := 'skipped';
+            message := 'no new raw rows';
+        END IF;
+    WHEN 'embeddings' THEN
+        model := sparkify.build_embeddings(dims => dims, activate => false, half_life_days => half_life_days);
+        SELECT (m.metrics ->> 'tracks')::bigint INTO rows FROM sparkify.models AS m WHERE m.model_id = model;
+        message := 'model ' || model;
+    WHEN 'user_vectors' THEN
+        rows := sparkify.build_user_vectors(model_id => model);
+    WHEN 'recommendations' THEN
+        rows := sparkify.refresh_recommendations(n => n, model_id => model);
+    WHEN 'validation' THEN
+        -- Users who changed meanwhile first: their lists would be found wanting.
+        -- It also keeps other refreshes out until this step has committed.
+        PERFORM sparkify.refresh_recommendations(n => n, model_id => model);
+        SELECT count(*), string_agg(v.check_name || ': ' || v.detail, '; ') FILTER (WHERE NOT v.passed)
+        INTO rows, failed FROM sparkify.validate(model_id => model) AS v;
+        IF failed IS NOT NULL THEN
+            RAISE EXCEPTION 'model % is not valid: %', model, failed USING ERRCODE = 'object_not_in_prerequisite_state';
+        END IF;
+        message := 'every check passed';
+    WHEN 'activation' THEN
+        PERFORM sparkify.refresh_recommendations(n => n, model_id => model);
+        PERFORM sparkify.activate_model(model);
+        message := 'model ' || model;
+    WHEN 'prune' THEN
+        SELECT p.rows, p.message INTO rows, message FROM sparkify.prune_pipeline(run, keep_models, keep_runs) AS p;
+    WHEN 'summaries' THEN
+        rows := sparkify.refresh_summaries();
+    END CASE;
+END $$;
+COMMENT ON FUNCTION sparkify.do_pipeline_step(text, bigint, bigint, integer, integer, double precision, integer, interval) IS
+    'Part of run_pipeline(): does one step.';
+
+CREATE FUNCTION sparkify.fail_pipeline_run(run bigint, steps text[], failed text, model bigint, error text) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO sparkify.pipeline_runs AS r (run_id, step, status, finished_at, message)
+    VALUES (run, failed, 'failed', clock_timestamp(), error)
+    ON CONFLICT (run_id, step) DO UPDATE
+    SET status = excluded.status, finished_at = excluded.finished_at, message = excluded.message;
+    INSERT INTO sparkify.pipeline_runs (run_id, step, status, finished_at, message)
+    SELECT run, step, 'skipped', clock_timestamp(), format('step %s failed', failed)
+    FROM unnest(steps[array_position(steps, failed) + 1:]) AS step
+    ON CONFLICT (run_id, step) DO NOTHING;
+    UPDATE sparkify.pipeline_runs
+    SET status = 'failed', finished_at = clock_timestamp(), message = format('step %s failed: %s', failed, error)
+    WHERE run_id = run AND step = 'pipeline';
+    -- What was built for nothing; unless it serves already.
+    PERFORM sparkify.retire_models(ARRAY[model]);
+    DELETE FROM sparkify.retired_models WHERE model_id = model;
+END $$;
+COMMENT ON FUNCTION sparkify.fail_pipeline_run(bigint, text[], text, bigint, text) IS
+    'Part of run_pipeline(): logs the failure, marks the later steps skipped, and deletes the model that was being made.';
+
+CREATE PROCEDURE sparkify.run_pipeline(
+    dims           integer          DEFAULT 64,
+    n              integer          DEFAULT 10,
+    half_life_days double precision DEFAULT 30,
+    keep_models    integer          DEFAULT 2,
+    keep_runs      interval         DEFAULT '90 days')
+LANGUAGE plpgsql AS $$
+DECLARE
+    steps CONSTANT text[] := ARRAY['clean', 'embeddings', 'user_vectors', 'recommendations',
+                                   'validation', 'activation', 'prune', 'summaries'];
+    application CONSTANT text := pg_catalog.current_setting('application_name');
+    run         bigint;
+    model       bigint;
+    step        text;
+    outcome     record;
+    logged      boolean := false;
+    failed      text;
+    error       text;
+    code        text;
+    detail      text;
+    hint        text;
+BEGIN
+    PERFORM sparkify.check_pipeline_options(keep_models, keep_runs);
+    -- Fails at once where the caller has a transaction open.
+    COMMIT;
+    BEGIN
+        run := sparkify.open_pipeline_run();
+    EXCEPTION WHEN query_canceled OR assert_failure OR OTHERS THEN
+        PERFORM sparkify.release_pipeline_lock();
+        RAISE;
+    END;
+    COMMIT;
+    IF run IS NULL THEN
+        RETURN;
+    END IF;
+
+    FOREACH step IN ARRAY steps LOOP
+        BEGIN
+            PERFORM sparkify.begin_pipeline_step(run, steps, step);
+        EXCEPTION WHEN query_canceled OR assert_failure OR OTHERS THEN
+            GET STACKED DIAGNOSTICS error = MESSAGE_TEXT, code = RETURNED_SQLSTATE,
+                detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+            failed := step;
+        END;
+        COMMIT;
+        EXIT WHEN failed IS NOT NULL;
+        BEGIN
+            outcome := sparkify.do_pipeline_step(step, run, model, dims, n, half_life_days, keep_models, keep_runs);
+            PERFORM sparkify.end_pipeline_step(run, step, outcome.status, outcome.rows, outcome.message);
+            model := outcome.model;
+        EXCEPTION WHEN query_canceled OR assert_failure OR OTHERS THEN
+            GET STACKED DIAGNOSTICS error = MESSAGE_TEXT, code = RETURNED_SQLSTATE,
+                detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+            failed := step;
+        END;
+        COMMIT;
+        EXIT WHEN failed IS NOT NULL;
+    END LOOP;
+
+    -- A second cancel must not leave the log open.
+    FOR attempt IN 1..3 LOOP
+        BEGIN
+            IF failed IS NULL THEN
+                PERFORM sparkify.end_pipeline_step(run, 'pipeline', 'succeeded', NULL, NULL);
+            ELSE
+                PERFORM sparkify.fail_pipeline_run(run, steps, failed, model, error);
+            END IF;
+            logged := true;
+        EXCEPTION WHEN query_canceled OR assert_failure OR OTHERS THEN
+            logged := false;
+        END;
+        COMMIT;
+        EXIT WHEN logged;
+    END LOOP;
+    BEGIN
+        PERFORM sparkify.release_pipeline_lock();
+        PERFORM pg_catalog.set_config('application_name', application, false);
+    EXCEPTION WHEN query_canceled OR assert_failure OR OTHERS THEN
+        PERFORM sparkify.release_pipeline_lock();
+    END;
+    COMMIT;
+    IF failed IS NOT NULL THEN
+        RAISE EXCEPTION USING
+            MESSAGE = pg_catalog.format('step %s of pipeline run %s failed: %s', failed, run, error),
+            ERRCODE = code, DETAIL = detail, HINT = hint;
+    END IF;
+END $$;
+COMMENT ON PROCEDURE sparkify.run_pipeline(integer, integer, double precision, integer, interval) IS
+    'Cleans new raw rows, builds a model with dims dimensions, vectors, n recommendations a user, validates, activates, prunes, and refreshes the summaries. Each step commits and is logged in pipeline_runs; a failure leaves the previous model serving and ends the call in an error. A call while another runs is skipped. keep_models: models kept beside the active one; keep_runs: age of the log.';
+
+CREATE FUNCTION sparkify.check_pipeline_options(keep_models integer, keep_runs interval) RETURNS void
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF keep_models IS NULL THEN
+        RAISE EXCEPTION 'keep_models must not be null' USING ERRCODE = 'null_value_not_allowed';
+    ELSIF keep_runs IS NULL THEN
+        RAISE EXCEPTION 'keep_runs must not be null' USING ERRCODE = 'null_value_not_allowed';
+    ELSIF keep_models < 0 THEN
+        RAISE EXCEPTION 'keep_models must be 0 or more, not %', keep_models USING ERRCODE = 'invalid_parameter_value';
+    ELSIF keep_runs < interval '0' THEN
+        RAISE EXCEPTION 'keep_runs must not be negative, not %', keep_runs USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+END $$;
+COMMENT ON FUNCTION sparkify.check_pipeline_options(integer, interval) IS 'Part of run_pipeline(): refuses options that make no sense.';
+
+-- Scheduling. pg_cron is looked for when called, never required.
+
+CREATE FUNCTION sparkify.require_pg_cron() RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    elsewhere text := current_setting('cron.database_name', true);
+BEGIN
+    IF EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_cron') THEN
+        RETURN;
+    ELSIF elsewhere IS NOT NULL AND elsewhere <> current_database() THEN
+        RAISE EXCEPTION 'pg_cron is not installed in database "%"', current_database() USING
+            ERRCODE = 'object_not_in_prerequisite_state',
+            DETAIL = format('pg_cron of this server lives in database "%s".', elsewhere),
+            HINT = format('There, run SELECT cron.schedule_in_database(''sparkify pipeline'', ''0 3 * * *'', ''CALL sparkify.run_pipeline()'', %L), and the same with ''SELECT sparkify.refresh_recommendations()'' every minute.', current_database());
+    ELSE
+        RAISE EXCEPTION 'pg_cron is not installed in database "%"', current_database() USING
+            ERRCODE = 'object_not_in_prerequisite_state',
+            HINT = 'Run sparkify.run_pipeline() from another scheduler, or CREATE EXTENSION pg_cron.';
+    END IF;
+END $$;
+COMMENT ON FUNCTION sparkify.require_pg_cron() IS 'Raises where pg_cron is not installed in this database.';
+
+CREATE FUNCTION sparkify.schedule_pipeline(
+    daily   text    DEFAULT '0 3 * * *',
+    refresh text    DEFAULT '* * * * *',
+    dims    integer DEFAULT 64,
+    n       integer DEFAULT 10)
+RETURNS TABLE (job_id bigint, job_name text, schedule text, command text)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 2 SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM sparkify.require_pg_cron();
+    IF dims IS NULL OR n IS NULL THEN
+        RAISE EXCEPTION '% must not be null', CASE WHEN n IS NULL THEN 'n' ELSE 'dims' END
+            USING ERRCODE = 'null_value_not_allowed';
+    ELSIF n NOT BETWEEN 1 AND 1000 THEN
+        RAISE EXCEPTION 'n must be between 1 and 1000, not %', n USING ERRCODE = 'invalid_parameter_value';
+    ELSIF dims < 1 THEN
+        RAISE EXCEPTION 'dims must be 1 or more, not %', dims USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    PERFORM sparkify.unschedule_pipeline();
+    FOR job_name, schedule, command IN VALUES
+        ('sparkify pipeline', daily, format('CALL sparkify.run_pipeline(dims => %s, n => %s)', dims, n)),
+        ('sparkify refresh', refresh,
+         format('SELECT sparkify.refresh_recommendations(n => %s); SELECT sparkify.refresh_summaries()', n))
+    LOOP
+        CONTINUE WHEN schedule IS NULL;
+        BEGIN
+            EXECUTE 'SELECT cron.schedule($1, $2, $3)' INTO job_id USING job_name, schedule, command;
+        EXCEPTION WHEN invalid_parameter_value OR syntax_error OR data_exception OR raise_exception THEN
+            RAISE EXCEPTION 'invalid schedule "%"', schedule USING
+                ERRCODE = 'invalid_parameter_value',
+                HINT = 'Use five cron fields, in GMT: minute, hour, day of month, month, day of week.';
+        END;
+        RETURN NEXT;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION sparkify.schedule_pipeline(text, text, integer, integer) IS
+    'Lets pg_cron run the pipeline (daily) and the refresh of changed users (refresh), both cron schedules in GMT; NULL leaves one out. Calling again replaces both jobs. dims and n are handed to them. Gives the jobs.';
+
+CREATE FUNCTION sparkify.unschedule_pipeline() RETURNS integer
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    jobs integer;
+BEGIN
+    PERFORM sparkify.require_pg_cron();
+    EXECUTE 'SELECT count(cron.unschedule(jobid)) FROM cron.job
+             WHERE jobname IN (''sparkify pipeline'', ''sparkify refresh'') AND database = current_database()'
+    INTO jobs;
+    RETURN jobs;
+END $$;
+COMMENT ON FUNCTION sparkify.unschedule_pipeline() IS
+    'Removes the jobs that schedule_pipeline() made; gives how many there were.';

@@ -1,0 +1,507 @@
+-- Summaries: what the views answer from where a scan would take too long.
+--
+-- A summary is right in every snapshot, also between two refreshes. Statement
+-- triggers append each change to a table of changes (rows are only ever added,
+-- so writers do not wait for one another); a view reads the totals and corrects
+-- them by the changes it sees. refresh_summaries() folds the changes into the
+-- totals, in one statement under one snapshot, and deletes exactly the changes
+-- it folded. A statement too large to be remembered row by row, and whatever
+-- else the changes cannot describe, leaves a mark instead: while a mark stands
+-- the views count afresh, and the next refresh rebuilds the totals.
+
+CREATE TABLE sparkify.stale_marks (
+    subject   text NOT NULL CHECK (subject IN ('raw_tracks', 'plays', 'recommendations')),
+    model_id  bigint,
+    marked_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+COMMENT ON TABLE sparkify.stale_marks IS
+    'What has to be read afresh: raw rows that the pipeline has not cleaned yet, and summaries that refresh_summaries() has to rebuild.';
+COMMENT ON COLUMN sparkify.stale_marks.subject IS 'raw_tracks, plays or recommendations.';
+COMMENT ON COLUMN sparkify.stale_marks.model_id IS 'For recommendations, the model whose lists changed; NULL for all of them.';
+COMMENT ON COLUMN sparkify.stale_marks.marked_at IS 'When the mark was made.';
+
+CREATE TABLE sparkify.play_totals (
+    dimension  text   COLLATE "C" NOT NULL CHECK (dimension IN ('track', 'artist', 'genre', 'popularity', 'day')),
+    name       text   COLLATE "C" NOT NULL,
+    plays      bigint NOT NULL,
+    listeners  bigint NOT NULL,
+    skipped    bigint NOT NULL,
+    skip_known bigint NOT NULL,
+    PRIMARY KEY (dimension, name)
+);
+COMMENT ON TABLE sparkify.play_totals IS
+    'Plays as refresh_summaries() last counted them; read current_plays, which adds what came since.';
+COMMENT ON COLUMN sparkify.play_totals.dimension IS 'What the row counts by: track, artist, genre, popularity or day.';
+COMMENT ON COLUMN sparkify.play_totals.name IS
+    'The track_id, the primary artist, the primary genre, the track''s popularity, or the day as a number of days since 1970-01-01 UTC.';
+COMMENT ON COLUMN sparkify.play_totals.plays IS 'Listening events.';
+COMMENT ON COLUMN sparkify.play_totals.listeners IS 'Different users among them.';
+COMMENT ON COLUMN sparkify.play_totals.skipped IS 'Plays known to have been skipped.';
+COMMENT ON COLUMN sparkify.play_totals.skip_known IS 'Plays of which it is known whether they were skipped.';
+
+CREATE TABLE sparkify.play_changes (
+    user_id   text COLLATE "C" NOT NULL,
+    track_id  text COLLATE "C" NOT NULL,
+    played_on date     NOT NULL,
+    plays     smallint NOT NULL,
+    skipped   boolean
+);
+COMMENT ON TABLE sparkify.play_changes IS
+    'Plays added (1) and taken away (-1) since refresh_summaries() last ran; filled by triggers.';
+COMMENT ON COLUMN sparkify.play_changes.played_on IS 'Day of the play, in UTC.';
+
+CREATE TABLE sparkify.list_totals (
+    model_id         bigint  NOT NULL,
+    user_id          text    COLLATE "C" NOT NULL,
+    recommendations  bigint  NOT NULL,
+    genres           bigint  NOT NULL,
+    artists          bigint  NOT NULL,
+    popularity       bigint  NOT NULL,
+    popularity_known bigint  NOT NULL,
+    PRIMARY KEY (model_id, user_id)
+);
+COMMENT ON TABLE sparkify.list_totals IS
+    'Each user''s stored list as refresh_summaries() last counted it; read recommendation_coverage, which corrects it by what came since.';
+COMMENT ON COLUMN sparkify.list_totals.recommendations IS 'Tracks in the list.';
+COMMENT ON COLUMN sparkify.list_totals.genres IS 'Different primary genres among them.';
+COMMENT ON COLUMN sparkify.list_totals.artists IS 'Different primary artists among them.';
+COMMENT ON COLUMN sparkify.list_totals.popularity IS 'Sum of their popularities, of those that have one.';
+COMMENT ON COLUMN sparkify.list_totals.popularity_known IS 'Tracks among them that have a popularity.';
+
+CREATE TABLE sparkify.recommended_totals (
+    model_id bigint NOT NULL,
+    track_id text COLLATE "C" NOT NULL,
+    lists    bigint NOT NULL,
+    PRIMARY KEY (model_id, track_id)
+);
+COMMENT ON TABLE sparkify.recommended_totals IS
+    'How many stored lists name each track, by model, as refresh_summaries() last counted it.';
+
+CREATE TABLE sparkify.list_changes (
+    model_id bigint NOT NULL,
+    user_id  text COLLATE "C" NOT NULL,
+    track_id text COLLATE "C" NOT NULL,
+    lists    smallint NOT NULL
+);
+COMMENT ON TABLE sparkify.list_changes IS
+    'Stored recommendations added (1) and taken away (-1) since refresh_summaries() last ran; filled by triggers.';
+
+-- Writing. Nobody needs privileges on the bookkeeping: definer's rights. 10,000
+-- rows a statement is where remembering each costs more than counting afresh.
+
+CREATE FUNCTION sparkify.note_inserted_plays() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF (SELECT count(*) FROM (SELECT FROM new_rows LIMIT 10001) AS few) > 10000 THEN
+        INSERT INTO sparkify.stale_marks (subject) VALUES ('plays');
+    ELSE
+        INSERT INTO sparkify.play_changes
+        SELECT user_id, track_id, (played_at AT TIME ZONE 'UTC')::date, 1, skipped FROM new_rows;
+    END IF;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION sparkify.note_inserted_plays() IS 'Trigger: appends added plays to play_changes, or a mark for very many.';
+
+CREATE FUNCTION sparkify.note_deleted_plays() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF (SELECT count(*) FROM (SELECT FROM old_rows LIMIT 10001) AS few) > 10000 THEN
+        INSERT INTO sparkify.stale_marks (subject) VALUES ('plays');
+    ELSE
+        INSERT INTO sparkify.play_changes
+        SELECT user_id, track_id, (played_at AT TIME ZONE 'UTC')::date, -1, skipped FROM old_rows;
+    END IF;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION sparkify.note_deleted_plays() IS 'Trigger: appends deleted plays to play_changes, or a mark for very many.';
+
+CREATE FUNCTION sparkify.note_updated_plays() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF (SELECT count(*) FROM (SELECT FROM new_rows LIMIT 10001) AS few) > 10000 THEN
+        INSERT INTO sparkify.stale_marks (subject) VALUES ('plays');
+    ELSE
+        INSERT INTO sparkify.play_changes
+        SELECT user_id, track_id, (played_at AT TIME ZONE 'UTC')::date, -1, skipped FROM old_rows
+        UNION ALL
+        SELECT user_id, track_id, (played_at AT TIME ZONE 'UTC')::date, 1, skipped FROM new_rows;
+    END IF;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION sparkify.note_updated_plays() IS 'Trigger: appends changed plays to play_changes, or a mark for very many.';
+
+CREATE FUNCTION sparkify.note_inserted_lists() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF (SELECT count(*) FROM (SELECT FROM new_rows LIMIT 10001) AS few) > 10000 THEN
+        INSERT INTO sparkify.stale_marks (subject, model_id)
+        SELECT DISTINCT 'recommendations', model_id FROM new_rows;
+    ELSE
+        INSERT INTO sparkify.list_changes SELECT model_id, user_id, track_id, 1 FROM new_rows;
+    END IF;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION sparkify.note_inserted_lists() IS 'Trigger: appends added recommendations to list_changes, or a mark for very many.';
+
+CREATE FUNCTION sparkify.note_deleted_lists() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF (SELECT count(*) FROM (SELECT FROM old_rows LIMIT 10001) AS few) > 10000 THEN
+        INSERT INTO sparkify.stale_marks (subject, model_id)
+        SELECT DISTINCT 'recommendations', model_id FROM old_rows;
+    ELSE
+        INSERT INTO sparkify.list_changes SELECT model_id, user_id, track_id, -1 FROM old_rows;
+    END IF;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION sparkify.note_deleted_lists() IS 'Trigger: appends deleted recommendations to list_changes, or a mark for very many.';
+
+CREATE FUNCTION sparkify.note_updated_lists() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF (SELECT count(*) FROM (SELECT FROM new_rows LIMIT 10001) AS few) > 10000 THEN
+        INSERT INTO sparkify.stale_marks (subject, model_id)
+        SELECT 'recommendations', model_id FROM old_rows UNION SELECT 'recommendations', model_id FROM new_rows;
+    ELSE
+        INSERT INTO sparkify.list_changes
+        SELECT model_id, user_id, track_id, -1 FROM old_rows
+        UNION ALL
+        SELECT model_id, user_id, track_id, 1 FROM new_rows;
+    END IF;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION sparkify.note_updated_lists() IS 'Trigger: appends changed recommendations to list_changes, or a mark for very many.';
+
+CREATE FUNCTION sparkify.mark_stale() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO sparkify.stale_marks (subject) SELECT unnest(TG_ARGV);
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION sparkify.mark_stale() IS 'Trigger: leaves a mark for each subject it was given.';
+
+-- Artist, genre and popularity of a track are counted by: another value, another summary.
+CREATE FUNCTION sparkify.mark_stale_by_tracks() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF EXISTS (SELECT track_id, artists[1], primary_genre, popularity FROM old_rows
+               EXCEPT SELECT track_id, artists[1], primary_genre, popularity FROM new_rows) THEN
+        INSERT INTO sparkify.stale_marks (subject) VALUES ('plays'), ('recommendations');
+    END IF;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION sparkify.mark_stale_by_tracks() IS
+    'Trigger: leaves marks when the artist, genre or popularity of a track changed.';
+
+-- Totals written by another hand than refresh_summaries(), a restore for
+-- instance, cannot be relied upon.
+CREATE FUNCTION sparkify.mark_stale_by_totals() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF current_setting('sparkify.refreshing_summaries', true) IS DISTINCT FROM 'on' THEN
+        INSERT INTO sparkify.stale_marks (subject) SELECT unnest(TG_ARGV);
+    END IF;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION sparkify.mark_stale_by_totals() IS
+    'Trigger: leaves a mark when totals were written by anything but refresh_summaries(), such as a restore.';
+
+CREATE TRIGGER listening_events_inserted_plays AFTER INSERT ON sparkify.listening_events
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_inserted_plays();
+CREATE TRIGGER listening_events_updated_plays AFTER UPDATE ON sparkify.listening_events
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_updated_plays();
+CREATE TRIGGER listening_events_deleted_plays AFTER DELETE ON sparkify.listening_events
+    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_deleted_plays();
+CREATE TRIGGER listening_events_truncated_plays AFTER TRUNCATE ON sparkify.listening_events
+    FOR EACH STATEMENT EXECUTE FUNCTION sparkify.mark_stale('plays');
+CREATE TRIGGER user_recommendations_inserted_lists AFTER INSERT ON sparkify.user_recommendations
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_inserted_lists();
+CREATE TRIGGER user_recommendations_updated_lists AFTER UPDATE ON sparkify.user_recommendations
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_updated_lists();
+CREATE TRIGGER user_recommendations_deleted_lists AFTER DELETE ON sparkify.user_recommendations
+    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_deleted_lists();
+CREATE TRIGGER user_recommendations_truncated_lists AFTER TRUNCATE ON sparkify.user_recommendations
+    FOR EACH STATEMENT EXECUTE FUNCTION sparkify.mark_stale('recommendations');
+CREATE TRIGGER tracks_changed AFTER INSERT OR DELETE OR TRUNCATE ON sparkify.tracks
+    FOR EACH STATEMENT EXECUTE FUNCTION sparkify.mark_stale('plays', 'recommendations');
+CREATE TRIGGER tracks_updated AFTER UPDATE ON sparkify.tracks
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.mark_stale_by_tracks();
+CREATE TRIGGER raw_tracks_changed AFTER INSERT OR UPDATE ON sparkify.raw_tracks
+    FOR EACH STATEMENT EXECUTE FUNCTION sparkify.mark_stale('raw_tracks');
+CREATE TRIGGER play_totals_written AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON sparkify.play_totals
+    FOR EACH STATEMENT EXECUTE FUNCTION sparkify.mark_stale_by_totals('plays');
+CREATE TRIGGER list_totals_written AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON sparkify.list_totals
+    FOR EACH STATEMENT EXECUTE FUNCTION sparkify.mark_stale_by_totals('recommendations');
+CREATE TRIGGER recommended_totals_written AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON sparkify.recommended_totals
+    FOR EACH STATEMENT EXECUTE FUNCTION sparkify.mark_stale_by_totals('recommendations');
+
+-- Reading.
+
+-- A user counts once for a name: whether a change adds or removes the listener
+-- shows in the user's present history, which the primary key serves, and in what
+-- the history was without the changes.
+CREATE VIEW sparkify.play_corrections AS
+WITH change AS (
+    SELECT c.user_id, d.dimension, d.name,
+           pg_catalog.sum(c.plays) AS plays,
+           pg_catalog.sum(c.plays) FILTER (WHERE c.skipped) AS skipped,
+           pg_catalog.sum(c.plays) FILTER (WHERE c.skipped IS NOT NULL) AS skip_known
+    FROM sparkify.play_changes c
+    LEFT JOIN sparkify.tracks t ON t.track_id = c.track_id
+    CROSS JOIN LATERAL (VALUES
+        ('track', c.track_id),
+        ('artist', t.primary_artist COLLATE "C"),
+        ('genre', t.primary_genre COLLATE "C"),
+        ('popularity', t.popularity::text COLLATE "C"),
+        ('day', (c.played_on - DATE '1970-01-01')::text COLLATE "C")) AS d (dimension, name)
+    WHERE d.name IS NOT NULL
+    GROUP BY c.user_id, d.dimension, d.name
+), history AS (
+    SELECT u.user_id, h.dimension, h.name, h.plays
+    FROM (SELECT DISTINCT user_id FROM sparkify.play_changes) AS u
+    CROSS JOIN LATERAL (
+        SELECT d.dimension, d.name, pg_catalog.count(*) AS plays
+        FROM sparkify.listening_events e
+        LEFT JOIN sparkify.tracks t ON t.track_id = e.track_id
+        CROSS JOIN LATERAL (VALUES
+            ('track', e.track_id),
+            ('artist', t.primary_artist COLLATE "C"),
+            ('genre', t.primary_genre COLLATE "C"),
+            ('popularity', t.popularity::text COLLATE "C"),
+            ('day', ((e.played_at AT TIME ZONE 'UTC')::date - DATE '1970-01-01')::text COLLATE "C")) AS d (dimension, name)
+        WHERE e.user_id = u.user_id AND d.name IS NOT NULL
+        GROUP BY d.dimension, d.name
+    ) AS h
+)
+SELECT c.dimension, c.name,
+       pg_catalog.sum(c.plays)::bigint AS plays,
+       pg_catalog.sum((COALESCE(h.plays, 0) > 0)::integer - (COALESCE(h.plays, 0) > c.plays)::integer)::bigint AS listeners,
+       COALESCE(pg_catalog.sum(c.skipped), 0)::bigint AS skipped,
+       COALESCE(pg_catalog.sum(c.skip_known), 0)::bigint AS skip_known
+FROM change c
+LEFT JOIN history h ON h.user_id = c.user_id AND h.dimension = c.dimension AND h.name = c.name
+GROUP BY c.dimension, c.name;
+COMMENT ON VIEW sparkify.play_corrections IS
+    'What play_changes adds to play_totals; columns as there.';
+COMMENT ON COLUMN sparkify.play_corrections.dimension IS 'track, artist, genre, popularity or day.';
+COMMENT ON COLUMN sparkify.play_corrections.name IS 'As in play_totals.';
+COMMENT ON COLUMN sparkify.play_corrections.plays IS 'Plays to add.';
+COMMENT ON COLUMN sparkify.play_corrections.listeners IS 'Listeners to add.';
+COMMENT ON COLUMN sparkify.play_corrections.skipped IS 'Skipped plays to add.';
+COMMENT ON COLUMN sparkify.play_corrections.skip_known IS 'Plays to add of which it is known whether they were skipped.';
+
+CREATE VIEW sparkify.current_plays AS
+SELECT dimension, name,
+       COALESCE(t.plays, 0) + COALESCE(c.plays, 0) AS plays,
+       COALESCE(t.listeners, 0) + COALESCE(c.listeners, 0) AS listeners,
+       COALESCE(t.skipped, 0) + COALESCE(c.skipped, 0) AS skipped,
+       COALESCE(t.skip_known, 0) + COALESCE(c.skip_known, 0) AS skip_known
+FROM (
+    SELECT * FROM sparkify.play_totals
+    WHERE NOT (SELECT EXISTS (SELECT FROM sparkify.stale_marks WHERE subject = 'plays'))
+) AS t
+FULL JOIN (
+    SELECT * FROM sparkify.play_corrections
+    WHERE NOT (SELECT EXISTS (SELECT FROM sparkify.stale_marks WHERE subject = 'plays'))
+) AS c USING (dimension, name)
+WHERE COALESCE(t.plays, 0) + COALESCE(c.plays, 0) > 0
+UNION ALL
+SELECT dimension, name, plays, listeners, skipped, skip_known
+FROM sparkify.count_plays()
+WHERE (SELECT EXISTS (SELECT FROM sparkify.stale_marks WHERE subject = 'plays'));
+COMMENT ON VIEW sparkify.current_plays IS
+    'Plays and listeners by track, artist, genre, popularity and day, as this snapshot sees the events. Filter by dimension.';
+COMMENT ON COLUMN sparkify.current_plays.dimension IS 'What the row counts by: track, artist, genre, popularity or day.';
+COMMENT ON COLUMN sparkify.current_plays.name IS
+    'The track_id, the primary artist, the primary genre, the track''s popularity, or the day as a number of days since 1970-01-01 UTC.';
+COMMENT ON COLUMN sparkify.current_plays.plays IS 'Listening events.';
+COMMENT ON COLUMN sparkify.current_plays.listeners IS 'Different users among them.';
+COMMENT ON COLUMN sparkify.current_plays.skipped IS 'Plays known to have been skipped.';
+COMMENT ON COLUMN sparkify.current_plays.skip_known IS 'Plays of which it is known whether they were skipped.';
+
+CREATE VIEW sparkify.track_plays AS
+SELECT name AS track_id, plays FROM sparkify.current_plays WHERE dimension = 'track';
+COMMENT ON VIEW sparkify.track_plays IS 'Plays of each track that was played, as this snapshot sees the events.';
+COMMENT ON COLUMN sparkify.track_plays.track_id IS 'The track, in the catalogue or not.';
+COMMENT ON COLUMN sparkify.track_plays.plays IS 'Listening events.';
+
+-- Functions rather than views: the planner prices what they would cost if a mark
+-- stood, and would compile every query that never reads them.
+
+CREATE FUNCTION sparkify.count_lists(model_id bigint) RETURNS TABLE (
+    user_id text, recommendations bigint, genres bigint, artists bigint, popularity bigint, popularity_known bigint)
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET jit = off SET work_mem = '64MB' AS $$
+    SELECT r.user_id, count(*), count(DISTINCT t.primary_genre), count(DISTINCT t.primary_artist),
+           COALESCE(sum(t.popularity), 0)::bigint, count(t.popularity)
+    FROM sparkify.user_recommendations r
+    LEFT JOIN sparkify.tracks t ON t.track_id = r.track_id
+    WHERE r.model_id = count_lists.model_id
+    GROUP BY r.user_id
+$$;
+COMMENT ON FUNCTION sparkify.count_lists(bigint) IS
+    'Every stored list of a model, counted afresh: the columns of list_totals.';
+
+CREATE FUNCTION sparkify.count_recommended(model_id bigint) RETURNS TABLE (track_id text, lists bigint)
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET jit = off SET work_mem = '64MB' AS $$
+    SELECT r.track_id, count(*)
+    FROM sparkify.user_recommendations r
+    WHERE r.model_id = count_recommended.model_id
+    GROUP BY r.track_id
+$$;
+COMMENT ON FUNCTION sparkify.count_recommended(bigint) IS
+    'How many stored lists of a model name each track, counted afresh: the columns of recommended_totals.';
+
+CREATE VIEW sparkify.changed_lists AS
+SELECT u.model_id, u.user_id, l.recommendations, l.genres, l.artists, l.popularity, l.popularity_known
+FROM (SELECT DISTINCT model_id, user_id FROM sparkify.list_changes) AS u
+CROSS JOIN LATERAL (
+    SELECT pg_catalog.count(*) AS recommendations,
+           pg_catalog.count(DISTINCT t.primary_genre) AS genres,
+           pg_catalog.count(DISTINCT t.primary_artist) AS artists,
+           COALESCE(pg_catalog.sum(t.popularity), 0)::bigint AS popularity,
+           pg_catalog.count(t.popularity) AS popularity_known
+    FROM sparkify.user_recommendations r
+    LEFT JOIN sparkify.tracks t ON t.track_id = r.track_id
+    WHERE r.user_id = u.user_id AND r.model_id = u.model_id
+) AS l;
+COMMENT ON VIEW sparkify.changed_lists IS
+    'The lists that list_changes names, counted as they are now: what replaces them in list_totals. Empty lists have 0 recommendations.';
+COMMENT ON COLUMN sparkify.changed_lists.model_id IS 'The model that made the list.';
+COMMENT ON COLUMN sparkify.changed_lists.user_id IS 'The user it was made for.';
+COMMENT ON COLUMN sparkify.changed_lists.recommendations IS 'Tracks in the list.';
+COMMENT ON COLUMN sparkify.changed_lists.genres IS 'Different primary genres among them.';
+COMMENT ON COLUMN sparkify.changed_lists.artists IS 'Different primary artists among them.';
+COMMENT ON COLUMN sparkify.changed_lists.popularity IS 'Sum of their popularities, of those that have one.';
+COMMENT ON COLUMN sparkify.changed_lists.popularity_known IS 'Tracks among them that have a popularity.';
+
+-- Folding.
+
+CREATE FUNCTION sparkify.refresh_summaries() RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET sparkify.refreshing_summaries = 'on' AS $$
+DECLARE
+    written bigint := 0;
+    here    bigint;
+BEGIN
+    -- Another session is at it: its result is as good.
+    IF NOT pg_try_advisory_xact_lock(hashtext('sparkify'), 4) THEN
+        RETURN 0;
+    END IF;
+
+    IF EXISTS (SELECT FROM sparkify.stale_marks WHERE subject = 'plays') THEN
+        WITH mark AS (
+            DELETE FROM sparkify.stale_marks WHERE subject = 'plays'
+        ), change AS (
+            DELETE FROM sparkify.play_changes
+        ), counted AS MATERIALIZED (
+            SELECT * FROM sparkify.count_plays()
+        ), gone AS (
+            DELETE FROM sparkify.play_totals t
+            WHERE NOT EXISTS (SELECT FROM counted c WHERE c.dimension = t.dimension AND c.name = t.name)
+        )
+        INSERT INTO sparkify.play_totals AS t (dimension, name, plays, listeners, skipped, skip_known)
+        SELECT dimension, name, plays, listeners, skipped, skip_known FROM counted
+        ON CONFLICT (dimension, name) DO UPDATE
+        SET (plays, listeners, skipped, skip_known)
+            = (excluded.plays, excluded.listeners, excluded.skipped, excluded.skip_known)
+        WHERE (t.plays, t.listeners, t.skipped, t.skip_known)
+              <> (excluded.plays, excluded.listeners, excluded.skipped, excluded.skip_known);
+        GET DIAGNOSTICS here = ROW_COUNT;
+        written := written + here;
+    ELSIF EXISTS (SELECT FROM sparkify.play_changes) THEN
+        WITH change AS (
+            DELETE FROM sparkify.play_changes
+        )
+        INSERT INTO sparkify.play_totals AS t (dimension, name, plays, listeners, skipped, skip_known)
+        SELECT dimension, name, plays, listeners, skipped, skip_known FROM sparkify.play_corrections
+        ON CONFLICT (dimension, name) DO UPDATE
+        SET (plays, listeners, skipped, skip_known)
+            = (t.plays + excluded.plays, t.listeners + excluded.listeners,
+               t.skipped + excluded.skipped, t.skip_known + excluded.skip_known);
+        GET DIAGNOSTICS here = ROW_COUNT;
+        written := written + here;
+        DELETE FROM sparkify.play_totals WHERE plays = 0;
+    END IF;
+
+    IF EXISTS (SELECT FROM sparkify.stale_marks WHERE subject = 'recommendations') THEN
+        WITH mark AS (
+            DELETE FROM sparkify.stale_marks WHERE subject = 'recommendations' RETURNING model_id
+        ), model AS MATERIALIZED (
+            SELECT m.model_id FROM sparkify.models m
+            WHERE EXISTS (SELECT FROM mark WHERE mark.model_id IS NULL OR mark.model_id = m.model_id)
+        ), change AS (
+            DELETE FROM sparkify.list_changes
+            WHERE model_id IN (SELECT model_id FROM model)
+               OR model_id NOT IN (SELECT model_id FROM sparkify.models)
+        ), list AS MATERIALIZED (
+            SELECT model.model_id, c.* FROM model CROSS JOIN LATERAL sparkify.count_lists(model.model_id) AS c
+        ), track AS MATERIALIZED (
+            SELECT model.model_id, c.* FROM model CROSS JOIN LATERAL sparkify.count_recommended(model.model_id) AS c
+        ), gone_list AS (
+            DELETE FROM sparkify.list_totals t
+            WHERE t.model_id NOT IN (SELECT model_id FROM sparkify.models)
+               OR t.model_id IN (SELECT model_id FROM model)
+              AND NOT EXISTS (SELECT FROM list WHERE list.model_id = t.model_id AND list.user_id = t.user_id)
+        ), gone_track AS (
+            DELETE FROM sparkify.recommended_totals t
+            WHERE t.model_id NOT IN (SELECT model_id FROM sparkify.models)
+               OR t.model_id IN (SELECT model_id FROM model)
+              AND NOT EXISTS (SELECT FROM track WHERE track.model_id = t.model_id AND track.track_id = t.track_id)
+        ), put_track AS (
+            INSERT INTO sparkify.recommended_totals AS t (model_id, track_id, lists)
+            SELECT model_id, track_id, lists FROM track
+            ON CONFLICT (model_id, track_id) DO UPDATE SET lists = excluded.lists
+            WHERE t.lists <> excluded.lists
+        )
+        INSERT INTO sparkify.list_totals AS t
+            (model_id, user_id, recommendations, genres, artists, popularity, popularity_known)
+        SELECT model_id, user_id, recommendations, genres, artists, popularity, popularity_known FROM list
+        ON CONFLICT (model_id, user_id) DO UPDATE
+        SET (recommendations, genres, artists, popularity, popularity_known)
+            = (excluded.recommendations, excluded.genres, excluded.artists, excluded.popularity, excluded.popularity_known)
+        WHERE (t.recommendations, t.genres, t.artists, t.popularity, t.popularity_known)
+              <> (excluded.recommendations, excluded.genres, excluded.artists, excluded.popularity, excluded.popularity_known);
+        GET DIAGNOSTICS here = ROW_COUNT;
+        written := written + here;
+    ELSIF EXISTS (SELECT FROM sparkify.list_changes) THEN
+        WITH change AS (
+            DELETE FROM sparkify.list_changes RETURNING model_id, track_id, lists
+        ), list AS MATERIALIZED (
+            SELECT * FROM sparkify.changed_lists
+        ), gone AS (
+            DELETE FROM sparkify.list_totals t USING list
+            WHERE list.recommendations = 0 AND t.model_id = list.model_id AND t.user_id = list.user_id
+        ), put_track AS (
+            INSERT INTO sparkify.recommended_totals AS t (model_id, track_id, lists)
+            SELECT model_id, track_id, sum(lists) FROM change GROUP BY model_id, track_id HAVING sum(lists) <> 0
+            ON CONFLICT (model_id, track_id) DO UPDATE SET lists = t.lists + excluded.lists
+        )
+        INSERT INTO sparkify.list_totals AS t
+            (model_id, user_id, recommendations, genres, artists, popularity, popularity_known)
+        SELECT model_id, user_id, recommendations, genres, artists, popularity, popularity_known FROM list
+        WHERE recommendations > 0
+        ON CONFLICT (model_id, user_id) DO UPDATE
+        SET (recommendations, genres, artists, popularity, popularity_known)
+            = (excluded.recommendations, excluded.genres, excluded.artists, excluded.popularity, excluded.popularity_known);
+        GET DIAGNOSTICS here = ROW_COUNT;
+        written := written + here;
+        DELETE FROM sparkify.recommended_totals WHERE lists = 0;
+    END IF;
+    RETURN written;
+END $$;
+COMMENT ON FUNCTION sparkify.refresh_summaries() IS
+    'Folds what was written since into the summaries behind the views, and gives the number of summary rows written. The views are right without it, only slower.';
+
+-- One call a statement, as in tables.sql.
+DO $$
+DECLARE
+    relation pg_catalog.regclass;
+BEGIN
+    FOREACH relation IN ARRAY ARRAY[
+        'sparkify.stale_marks', 'sparkify.play_totals', 'sparkify.play_changes', 'sparkify.list_totals',
+        'sparkify.recommended_totals', 'sparkify.list_changes']::pg_catalog.regclass[]
+    LOOP
+        PERFORM pg_catalog.pg_extension_config_dump(relation, '');
+    END LOOP;
+END $$;
