@@ -225,8 +225,10 @@ pub fn write_people(people: &[&Person]) -> u64 {
 /// A taste to be written, of a user, with the arrival if that is decided.
 pub type NewTaste<'a> = (&'a str, &'a TasteRecord, Option<i64>);
 
-/// Writes hidden tastes.
+/// Writes hidden tastes, in place of those that users of these ids have left behind.
 pub fn write_tastes(tastes: &[NewTaste]) {
+    let ids: Vec<String> = tastes.iter().map(|taste| taste.0.to_owned()).collect();
+    spi::execute("DELETE FROM sparkify.simulated_tastes WHERE user_id = ANY ($1)", &[ids.into()]);
     let columns = [
         "user_id",
         "genre_weights",

@@ -6,7 +6,7 @@ SELECT refused('SELECT sparkify.refresh_recommendations()');
 \set ECHO errors
 \i :hand_made
 \set ECHO all
-CREATE VIEW public.lists AS
+CREATE TEMPORARY VIEW lists AS
 SELECT user_id, model_id, string_agg(track_id, ' ' ORDER BY rank) AS tracks, min(strategy) AS strategy
 FROM sparkify.user_recommendations GROUP BY user_id, model_id;
 -- Who had a list made since the last look: each list has the time of its refresh.
@@ -132,4 +132,4 @@ DELETE FROM sparkify.users;
 SELECT sparkify.refresh_recommendations(2);
 SELECT count(*) FROM sparkify.user_recommendations WHERE model_id = 2;
 SELECT sparkify.refresh_recommendations(2, force => true);
-DROP VIEW public.lists;
+DROP VIEW lists;
