@@ -31,6 +31,8 @@ as_root() {
 
 # PostgreSQL refuses to run as root: there it runs as the user its package made.
 server_user() { if [ "$(id -u)" = 0 ]; then echo postgres; else id -un; fi; }
+# A backtrace belongs in no error that a client reads.
+unset RUST_BACKTRACE
 as_server() {
     if [ "$(id -u)" = 0 ]; then (cd / && runuser -u postgres -- "$@"); else (cd / && "$@"); fi
 }

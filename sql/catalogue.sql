@@ -7,6 +7,8 @@ COMMENT ON FUNCTION sparkify.load_tracks(text) IS
 COMMENT ON FUNCTION sparkify.clean_tracks() IS
     'Turns all of raw_tracks into typed tracks, one for each id, writes what is new or changed, and returns what was read, refused, dropped, merged, written and repaired.';
 ALTER FUNCTION sparkify.clean_tracks() ROWS 22;
+COMMENT ON FUNCTION sparkify.generate_tracks(integer, bigint) IS
+    'Adds the first n tracks of a seed, drawn from statistics of a real catalogue, but for those that stand there already, and returns the number written. Their ids begin with gen_.';
 
 -- Exploratory analysis.
 COMMENT ON FUNCTION sparkify.profile_tracks() IS

@@ -166,7 +166,7 @@ CREATE TABLE sparkify.changed_users (
     user_id text COLLATE "C" NOT NULL
 );
 COMMENT ON TABLE sparkify.changed_users IS
-    'Users that were added, or whose events changed, since refresh_recommendations() last took them up; filled by triggers, a user may stand here several times.';
+    'Users that were added, whose events changed, or who were recommended a track deleted since, to be taken up by refresh_recommendations(); filled by triggers, a user may stand here several times.';
 
 CREATE TABLE sparkify.pipeline_runs (
     run_id      bigint      NOT NULL,
@@ -179,6 +179,7 @@ CREATE TABLE sparkify.pipeline_runs (
     PRIMARY KEY (run_id, step)
 );
 CREATE SEQUENCE sparkify.pipeline_run_id_seq OWNED BY sparkify.pipeline_runs.run_id;
+COMMENT ON SEQUENCE sparkify.pipeline_run_id_seq IS 'Numbers the runs of the pipeline.';
 COMMENT ON TABLE sparkify.pipeline_runs IS 'One row for each step of each run of the pipeline.';
 
 -- What users fill and jobs write belongs in a dump. One statement each: all

@@ -35,6 +35,17 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION sparkify.note_all_users() IS 'Trigger: remembers every user in changed_users when a table was truncated.';
 
+CREATE FUNCTION sparkify.note_users_of_deleted_tracks() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO sparkify.changed_users
+    SELECT DISTINCT user_id FROM sparkify.user_recommendations
+    WHERE track_id IN (SELECT track_id FROM old_rows);
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION sparkify.note_users_of_deleted_tracks() IS
+    'Trigger: remembers the users whose recommendations hold a deleted track in changed_users.';
+
 CREATE TRIGGER listening_events_inserted AFTER INSERT ON sparkify.listening_events
     REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_inserted_users();
 CREATE TRIGGER listening_events_updated AFTER UPDATE ON sparkify.listening_events
@@ -50,6 +61,10 @@ CREATE TRIGGER users_updated AFTER UPDATE ON sparkify.users
 CREATE TRIGGER users_deleted AFTER DELETE ON sparkify.users
     REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_deleted_users();
 CREATE TRIGGER users_truncated AFTER TRUNCATE ON sparkify.users
+    FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_all_users();
+CREATE TRIGGER tracks_deleted AFTER DELETE ON sparkify.tracks
+    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_users_of_deleted_tracks();
+CREATE TRIGGER tracks_truncated AFTER TRUNCATE ON sparkify.tracks
     FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_all_users();
 
 -- Embeddings are immutable per model; whoever changes them by hand all the same

@@ -47,6 +47,9 @@ pub fn or_raise<T>(result: sparkify_core::Result<T>) -> T {
             _ => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
         };
         let hint = match &error {
+            Error::AboveRank { rank: 0, .. } => {
+                Some("No feature differs between the tracks.".into())
+            }
             Error::AboveRank { rank, .. } => Some(format!("Use dims => {rank} or fewer.")),
             Error::TooFew { what: "tracks", .. } => Some(
                 "Run SELECT sparkify.clean_tracks() or SELECT sparkify.generate_tracks().".into(),

@@ -19,10 +19,23 @@ pgrx::extension_sql_file!(
         song_key,
         load_tracks,
         clean_tracks,
+        generate_tracks,
         profile_tracks,
         correlate_tracks,
         histogram_tracks,
         outlier_tracks
+    ]
+);
+pgrx::extension_sql_file!(
+    "../sql/simulator.sql",
+    name = "simulator",
+    requires = [
+        "tables",
+        generate_users,
+        generate_events,
+        reset_simulation,
+        is_simulated,
+        simulation_report
     ]
 );
 pgrx::extension_sql_file!(
@@ -31,9 +44,9 @@ pgrx::extension_sql_file!(
     requires = ["tables", "triggers", count_plays]
 );
 pgrx::extension_sql_file!("../sql/views.sql", name = "views", requires = ["summaries"]);
-pgrx::extension_sql_file!("../sql/pipeline.sql", name = "pipeline", requires = ["views"]);
+pgrx::extension_sql_file!("../sql/pipeline.sql", name = "pipeline", requires = ["views", "ingest"]);
 pgrx::extension_sql_file!("../sql/ingest.sql", name = "ingest", requires = ["tables"]);
-pgrx::extension_sql_file!("../sql/access.sql", name = "access", requires = ["tables"]);
+pgrx::extension_sql_file!("../sql/access.sql", name = "access", requires = ["views", "pipeline"]);
 pgrx::extension_sql_file!("../sql/serving.sql", name = "serving", finalize);
 
 /// Required by `cargo pgrx test`.

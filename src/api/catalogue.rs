@@ -1,10 +1,11 @@
 //! The catalogue: songs, loading and cleaning.
 
+use pgrx::PgSqlErrorCode;
 use pgrx::datum::Uuid;
 use pgrx::prelude::*;
-use sparkify_core::catalogue::{self, Cleaner};
+use sparkify_core::catalogue::{self, Cleaner, Generator};
 
-use crate::error::required;
+use crate::error::{in_range, raise, required};
 use crate::storage;
 
 // No search_path clause: nothing is looked up by name, and the clause would
@@ -43,4 +44,16 @@ fn clean_tracks() -> TableIterator<'static, (name!(step, String), name!(rows, i6
     let repaired = cleaned.repaired.into_iter();
     let repaired = repaired.map(|(column, rows)| (format!("repaired_{column}"), rows as i64));
     TableIterator::new(steps.into_iter().chain(repaired))
+}
+
+#[pg_extern(volatile, parallel_unsafe)]
+#[search_path(pg_catalog, pg_temp)]
+fn generate_tracks(n: default!(Option<i32>, 10_000), seed: default!(Option<i64>, 42)) -> i64 {
+    let n = in_range(i64::from(required(n, "n")), 1, 10_000_000, "n");
+    let generator = Generator::new(required(seed, "seed")).unwrap_or_else(|error| {
+        let message = format!("the statistics of the catalogue cannot be read: {error}");
+        raise(PgSqlErrorCode::ERRCODE_INTERNAL_ERROR, message, None)
+    });
+    storage::catalogue::lock_tracks();
+    storage::catalogue::write_generated(generator, n as usize) as i64
 }

@@ -5,8 +5,10 @@ mod embeddings;
 mod explore;
 mod listener;
 mod plays;
+mod progress;
 mod recommend;
 mod refresh;
+mod simulation;
 mod validate;
 
 pub use embeddings::DEFAULT_HALF_LIFE_DAYS;

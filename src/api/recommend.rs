@@ -136,11 +136,7 @@ fn checked_n(n: Option<i32>) -> usize {
     in_range(required(n, "n").into(), 1, 1000, "n") as usize
 }
 
-#[expect(
-    clippy::type_complexity,
-    clippy::too_many_arguments,
-    reason = "the shape of the SQL function"
-)]
+#[expect(clippy::type_complexity, reason = "the shape of the SQL function")]
 #[pg_extern(stable, parallel_safe, cost = 10000)]
 #[search_path(pg_catalog, pg_temp)]
 fn recommend(

@@ -8,6 +8,7 @@ use sparkify_core::rank::{self, Index, Query, Ranked};
 
 use super::interrupt;
 use super::listener::{self, History, Listener, Strategy};
+use super::progress::Progress;
 use crate::error::{in_range, or_raise, required};
 use crate::storage::catalogue_index;
 use crate::storage::listeners::{self, Declared, StoredPlay};
@@ -20,19 +21,24 @@ const CHUNK: usize = 4096;
 #[pg_extern(volatile, parallel_unsafe)]
 #[search_path(pg_catalog, pg_temp)]
 fn build_user_vectors(model_id: default!(Option<i64>, "NULL")) -> i64 {
-    models::lock(Lock::Refresh);
+    models::in_turn(Lock::Refresh, || build_vectors(model_id)) as i64
+}
+
+fn build_vectors(model_id: Option<i64>) -> u64 {
     let model = models::resolve(model_id);
     let packed = catalogue_index::load(&model);
     let index = packed.index();
     let mut batch = Batch::new(&model, &index);
+    let mut progress = Progress::new("build_user_vectors", listeners::count_users());
     serving::delete_vectors(model.model_id, None);
     let mut written = 0;
     let mut after = String::new();
     while let Some(users) = next_users(&mut after) {
         written += store_vectors(model.model_id, &users, &batch.listeners(&users, Span::Range));
+        progress.advance(users.len());
     }
     batch.note_future();
-    written as i64
+    written
 }
 
 #[pg_extern(volatile, parallel_unsafe)]
@@ -46,10 +52,13 @@ fn refresh_recommendations(
     let n = in_range(required(n, "n").into(), 1, 1000, "n") as i32;
     let force = required(force, "force");
     let threads = in_range(required(threads, "threads").into(), 1, 256, "threads") as usize;
-    models::lock(Lock::Refresh);
+    models::in_turn(Lock::Refresh, || refresh(n, model_id, force, threads)) as i64
+}
+
+fn refresh(n: i32, model_id: Option<i64>, force: bool, threads: usize) -> u64 {
     let model = models::resolve(model_id);
     if force || model.recommended != Some(n) {
-        return refresh_all(&model, n, threads) as i64;
+        return refresh_all(&model, n, threads);
     }
     // Notes are taken before events are read: a change committed in between is
     // seen now and noted for the next refresh.
@@ -60,7 +69,7 @@ fn refresh_recommendations(
     if model.active {
         models::forget_recommended_of_others(model.model_id);
     }
-    refresh_some(&model, n, threads, &changed) as i64
+    refresh_some(&model, n, threads, &changed)
 }
 
 fn refresh_all(model: &Model, n: i32, threads: usize) -> u64 {
@@ -70,6 +79,7 @@ fn refresh_all(model: &Model, n: i32, threads: usize) -> u64 {
     let packed = catalogue_index::load(model);
     let index = packed.index();
     let mut batch = Batch::new(model, &index);
+    let mut progress = Progress::new("refresh_recommendations", listeners::count_users());
     serving::delete_vectors(model.model_id, None);
     serving::delete_recommendations(model.model_id, None);
     let mut written = 0;
@@ -78,6 +88,7 @@ fn refresh_all(model: &Model, n: i32, threads: usize) -> u64 {
         let listeners = batch.listeners(&users, Span::Range);
         store_vectors(model.model_id, &users, &listeners);
         written += batch.store_recommendations(&users, &listeners, n as usize, threads);
+        progress.advance(users.len());
     }
     models::set_recommended(model.model_id, n);
     batch.note_future();
@@ -88,6 +99,7 @@ fn refresh_some(model: &Model, n: i32, threads: usize, changed: &[String]) -> u6
     let packed = catalogue_index::load(model);
     let index = packed.index();
     let mut batch = Batch::new(model, &index);
+    let mut progress = Progress::new("refresh_recommendations", changed.len());
     let mut written = 0;
     for ids in changed.chunks(CHUNK) {
         serving::delete_vectors(model.model_id, Some(ids));
@@ -96,6 +108,7 @@ fn refresh_some(model: &Model, n: i32, threads: usize, changed: &[String]) -> u6
         let listeners = batch.listeners(&users, Span::Listed);
         store_vectors(model.model_id, &users, &listeners);
         written += batch.store_recommendations(&users, &listeners, n as usize, threads);
+        progress.advance(ids.len());
     }
     batch.note_future();
     written

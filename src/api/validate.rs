@@ -5,7 +5,6 @@ use pgrx::prelude::*;
 use crate::storage::checks::{self, CHECKS};
 use crate::storage::models;
 
-#[expect(clippy::type_complexity, reason = "the shape of the SQL function")]
 #[pg_extern(stable, parallel_unsafe)]
 #[search_path(pg_catalog, pg_temp)]
 fn validate(
@@ -15,15 +14,21 @@ fn validate(
     (name!(check_name, String), name!(passed, bool), name!(failures, i64), name!(detail, String)),
 > {
     let model = models::resolve(model_id);
-    let rows: Vec<_> = CHECKS
-        .iter()
-        .map(|check| {
-            let outcome = checks::run(check, &model);
-            let detail = outcome.example.map_or(String::new(), |example| {
-                format!("{} {}, for instance \"{example}\"", outcome.failures, check.failure)
-            });
-            (check.name.to_owned(), outcome.failures == 0, outcome.failures, detail)
-        })
-        .collect();
+    let mut rows = Vec::with_capacity(CHECKS.len());
+    // The first check is that the tables are there, without which no other can run.
+    let mut readable = true;
+    for check in CHECKS {
+        let name = check.name.to_owned();
+        if !readable {
+            rows.push((name, false, 0, "not checked while a table is missing".to_owned()));
+            continue;
+        }
+        let outcome = checks::run(check, &model);
+        let detail = outcome.example.map_or(String::new(), |example| {
+            format!("{} {}, for instance \"{example}\"", outcome.failures, check.failure)
+        });
+        readable = !rows.is_empty() || outcome.failures == 0;
+        rows.push((name, outcome.failures == 0, outcome.failures, detail));
+    }
     TableIterator::new(rows)
 }

@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet};
 use pgrx::datum::DatumWithOid;
 use serde_json::{Map, Value, json};
 use sparkify_core::catalogue::{
-    EXPLICIT, FEATURES, RAW_COLUMNS, RawTrack, Refusal, Track, row_hash,
+    EXPLICIT, FEATURES, GENERATED_PREFIX, Generator, RAW_COLUMNS, RawTrack, Refusal, Track,
+    row_hash,
 };
 
 use super::bulk::{self, RowWriter};
@@ -83,6 +84,30 @@ pub fn write_tracks(tracks: &[Track]) -> u64 {
     }
     let added = tracks.iter().filter(|track| new.contains_key(track.track_id.as_str()));
     changed.len() as u64 + insert(added)
+}
+
+/// Writes the first `n` of generated tracks, but for those that stand there; gives
+/// the number written.
+pub fn write_generated(generator: Generator, n: usize) -> u64 {
+    let mut known: HashSet<Vec<u8>> = HashSet::new();
+    // In byte order a backquote follows the underscore that ends the prefix.
+    let end = format!("{}`", &GENERATED_PREFIX[..GENERATED_PREFIX.len() - 1]);
+    let range = [DatumWithOid::from(GENERATED_PREFIX), DatumWithOid::from(end)];
+    let sql = "SELECT track_id FROM sparkify.tracks WHERE track_id >= $1 AND track_id < $2";
+    spi::select_streaming(sql, &range, true, |row| {
+        known.extend(row.text(0).map(|track_id| track_id.as_bytes().to_vec()));
+    });
+    let mut tracks = generator.take(n).filter(|track| {
+        pgrx::check_for_interrupts!();
+        !known.contains(track.track_id.as_bytes())
+    });
+    bulk::write_rows("tracks", &columns(), &mut |writer| match tracks.next() {
+        Some(track) => {
+            write_track(writer, &track);
+            true
+        }
+        None => false,
+    })
 }
 
 fn stored_track(row: &Row) -> Track {

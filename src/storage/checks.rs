@@ -42,7 +42,8 @@ pub const CHECKS: &[Check] = &[
         name: "tables_present",
         failure: "tables are missing",
         query: "SELECT t FROM pg_catalog.unnest(ARRAY['tracks', 'users', 'listening_events', 'models',
-                    'track_embeddings', 'genre_embeddings', 'user_vectors', 'user_recommendations']) AS t
+                    'track_embeddings', 'genre_embeddings', 'user_vectors', 'user_recommendations',
+                    'changed_users']) AS t
                 WHERE pg_catalog.to_regclass('sparkify.' || t) IS NULL",
     },
     Check {
@@ -106,9 +107,10 @@ pub const CHECKS: &[Check] = &[
         name: "embeddings_finite",
         failure: "embeddings hold a value that is missing or not finite",
         query: "SELECT track_id FROM sparkify.track_embeddings WHERE model_id = $1
-                    AND embedding && ARRAY['NaN', 'Infinity', '-Infinity']::real[]
-                UNION ALL SELECT track_id FROM sparkify.track_embeddings WHERE model_id = $1
-                    AND pg_catalog.array_position(embedding, NULL) IS NOT NULL",
+                    AND (embedding && ARRAY['NaN', 'Infinity', '-Infinity']::real[]
+                        OR CASE WHEN pg_catalog.array_ndims(embedding) = 1
+                            THEN pg_catalog.array_position(embedding, NULL) IS NOT NULL
+                            ELSE EXISTS (SELECT FROM pg_catalog.unnest(embedding) AS x WHERE x IS NULL) END)",
     },
     Check {
         name: "vectors_present",
@@ -201,14 +203,15 @@ pub const CHECKS: &[Check] = &[
                         / nullif(pg_catalog.sqrt(pg_catalog.sum(b::double precision * b)), 0) AS cosine
                     FROM ROWS FROM (pg_catalog.unnest(v.vector), pg_catalog.unnest(e.embedding)) AS x (a, b)) AS s
                 WHERE pg_catalog.abs(r.score - coalesce(s.cosine, 0)) > 0.0001
+                    AND NOT EXISTS (SELECT FROM sparkify.changed_users AS c WHERE c.user_id = r.user_id)
                 GROUP BY r.user_id",
     },
     Check {
         name: "nothing_of_deleted_models",
         failure: "models are gone and have left vectors or recommendations",
         query: "SELECT o.model_id::text FROM (
-                    SELECT model_id FROM sparkify.track_embeddings UNION SELECT model_id FROM sparkify.user_vectors
-                    UNION SELECT model_id FROM sparkify.user_recommendations) AS o
+                    SELECT model_id FROM sparkify.track_embeddings UNION SELECT model_id FROM sparkify.genre_embeddings
+                    UNION SELECT model_id FROM sparkify.user_vectors UNION SELECT model_id FROM sparkify.user_recommendations) AS o
                 WHERE NOT EXISTS (SELECT FROM sparkify.models AS m WHERE m.model_id = o.model_id)",
     },
 ];

@@ -11,5 +11,6 @@ pub mod models;
 pub mod plays;
 pub mod serving;
 mod shared_image;
+pub mod simulation;
 pub mod spi;
 pub mod track_file;

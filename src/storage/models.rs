@@ -154,6 +154,12 @@ pub fn lock(lock: Lock) {
     );
 }
 
+/// Does `work` when its turn comes, and sees what those before it have committed.
+pub fn in_turn<T>(turn: Lock, work: impl FnOnce() -> T) -> T {
+    lock(turn);
+    spi::under_new_snapshot(work)
+}
+
 /// One track's row in `track_embeddings`.
 pub struct Embedded<'a> {
     /// The track.

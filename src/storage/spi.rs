@@ -264,6 +264,16 @@ pub fn select_first<T>(
     first
 }
 
+/// Does `work` under a snapshot of this moment in place of the caller's.
+pub fn under_new_snapshot<T>(work: impl FnOnce() -> T) -> T {
+    // SAFETY: in a transaction; where `work` raises, its end drops the snapshot.
+    unsafe { pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot()) };
+    let result = work();
+    // SAFETY: pushed above, and `work` has taken off what it put on it.
+    unsafe { pg_sys::PopActiveSnapshot() };
+    result
+}
+
 /// Executes a statement that writes; gives the number of rows it processed.
 pub fn execute(sql: &str, args: &[DatumWithOid]) -> u64 {
     run(sql, args, false, &mut |_| {})

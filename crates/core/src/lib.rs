@@ -17,6 +17,7 @@ pub mod explore;
 pub mod plays;
 pub mod popularity;
 pub mod rank;
+pub mod simulate;
 pub mod taste;
 
 pub use error::{Error, Result};

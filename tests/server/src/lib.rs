@@ -5,6 +5,9 @@
 //! A test that stops, kills or configures its server makes one of its own with
 //! [`Server::start`]; it ends with the value.
 
+pub mod data;
+pub mod gate;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -77,6 +80,25 @@ pub struct Server {
 
 static STARTED: AtomicUsize = AtomicUsize::new(0);
 
+/// A new folder that belongs to the server's user.
+fn own_folder() -> PathBuf {
+    let number = STARTED.fetch_add(1, Ordering::Relaxed);
+    let folder = std::env::temp_dir().join(format!("sparkify-{}-{number}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).expect("a folder for the cluster");
+    if let Some(user) = server_user() {
+        run(Command::new("chown").arg(user).arg(&folder));
+    }
+    folder
+}
+
+/// Adds lines to the configuration of a cluster.
+fn configure(data: &Path, lines: &str) {
+    let path = data.join("postgresql.conf");
+    let present = std::fs::read_to_string(&path).expect("a cluster has postgresql.conf");
+    std::fs::write(&path, present + lines).expect("postgresql.conf is writable");
+}
+
 impl Server {
     /// The server that `make test` started for all tests.
     pub fn shared() -> Server {
@@ -85,14 +107,7 @@ impl Server {
 
     /// A server of the test's own, with lines added to its configuration.
     pub fn start(configuration: &[&str]) -> Server {
-        let number = STARTED.fetch_add(1, Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("sparkify-{}-{number}", std::process::id()));
-        let user = server_user();
-        let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir_all(&folder).expect("a folder for the cluster");
-        if let Some(user) = user {
-            run(Command::new("chown").arg(user).arg(&folder));
-        }
+        let folder = own_folder();
         let data = folder.join("data");
         run(as_server(programs().join("initdb"))
             .args([
@@ -113,9 +128,22 @@ impl Server {
             conf.push_str(line);
             conf.push('\n');
         }
-        let path = data.join("postgresql.conf");
-        let defaults = std::fs::read_to_string(&path).expect("initdb writes postgresql.conf");
-        std::fs::write(&path, defaults + &conf).expect("postgresql.conf is writable");
+        configure(&data, &conf);
+        let server = Server { socket: folder, data: Some(data) };
+        server.resume();
+        server
+    }
+
+    /// A hot standby of this server, which must allow replication as servers do by default.
+    pub fn standby(&self) -> Server {
+        let folder = own_folder();
+        let data = folder.join("data");
+        run(as_server(programs().join("pg_basebackup"))
+            .arg("-h")
+            .arg(&self.socket)
+            .args(["-U", "postgres", "--checkpoint=fast", "--no-sync", "-R", "-D"])
+            .arg(&data));
+        configure(&data, &format!("unix_socket_directories = '{}'\n", folder.display()));
         let server = Server { socket: folder, data: Some(data) };
         server.resume();
         server
@@ -130,11 +158,30 @@ impl Server {
 
     /// Starts the server again after [`Server::stop`].
     pub fn resume(&self) {
+        let log = std::fs::read_to_string(self.socket.join("log"));
+        assert!(self.try_resume(), "{}", log.unwrap_or_default());
+    }
+
+    /// Starts the server; false where it does not start, as while processes of the former one live.
+    pub fn try_resume(&self) -> bool {
         let log = self.socket.join("log");
         let log = log.to_str().expect("a path of plain text");
         let mut command = self.control(&["-l", log, "start"]);
-        let status = command.stdout(std::process::Stdio::null()).status().expect("pg_ctl runs");
-        assert!(status.success(), "{}", std::fs::read_to_string(log).unwrap_or_default());
+        command.stdout(std::process::Stdio::null());
+        command.stderr(std::process::Stdio::null());
+        command.status().expect("pg_ctl runs").success()
+    }
+
+    /// Kills a process of the server, or the postmaster, as nothing can refuse.
+    pub fn kill(&self, pid: i32) {
+        run(as_server("sh").args(["-c", &format!("kill -9 {pid}")]));
+    }
+
+    /// The process that started all others.
+    pub fn postmaster(&self) -> i32 {
+        let data = self.data.as_ref().expect("a server of the test's own");
+        let file = std::fs::read_to_string(data.join("postmaster.pid")).expect("the server runs");
+        file.lines().next().and_then(|pid| pid.parse().ok()).expect("a process id")
     }
 
     /// Stops the server: `fast`, or `immediate` as a crash would.
@@ -144,12 +191,18 @@ impl Server {
 
     /// A connection to a database, as a role.
     pub fn connect_as(&self, database: &str, role: &str) -> Client {
-        postgres::Config::new()
-            .host_path(&self.socket)
-            .user(role)
-            .dbname(database)
-            .connect(NoTls)
+        self.try_connect(database, role)
             .unwrap_or_else(|error| panic!("connecting to {database} as {role}: {error}"))
+    }
+
+    /// A connection to a database, or why there is none.
+    pub fn try_connect(&self, database: &str, role: &str) -> Result<Client, postgres::Error> {
+        postgres::Config::new().host_path(&self.socket).user(role).dbname(database).connect(NoTls)
+    }
+
+    /// A database that is there already, as on a standby.
+    pub fn present_database(&self, name: &str) -> Database<'_> {
+        Database { server: self, name: name.to_owned() }
     }
 
     /// A fresh database with the extension, dropped and made anew where it exists.

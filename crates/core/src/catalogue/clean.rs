@@ -37,7 +37,7 @@ const FEATURE_COLUMNS: [usize; FEATURES.len()] =
 const EXPLICIT_COLUMN: usize = 6;
 
 /// The features that an analysis that failed leaves at zero.
-const ANALYSIS: [usize; 5] = [2, 7, 11, 12, 13];
+pub(super) const ANALYSIS: [usize; 5] = [2, 7, 11, 12, 13];
 
 /// A row that cannot become a track.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -170,7 +170,7 @@ fn group(
         for searches in searches.chunks_mut(AHEAD) {
             let mut counts = [0; AHEAD];
             let finds = scratch.positions.chunks_mut(BLOCKS * BLOCK);
-            for ((count, found), (search, _)) in counts.iter_mut().zip(finds).zip(&*searches) {
+            for ((count, found), (search, _)) in counts.iter_mut().zip(finds).zip(&mut *searches) {
                 *count = search.find_in_tile(found, first, blocks);
             }
             let finds = scratch.positions.chunks(BLOCKS * BLOCK);

@@ -16,7 +16,7 @@ pub mod plain;
 mod score;
 mod search;
 mod select;
-mod signals;
+pub(crate) mod signals;
 #[cfg(test)]
 mod tests;
 
@@ -150,9 +150,10 @@ pub fn top_n_unbounded(index: &Index, query: &Query, interrupt: Interrupt) -> Re
     }
     let mut scratch = Scratch::new()?;
     let mut search = Search::new(index, query, Kernel::new(Path::best()))?;
+    search.score_all();
     for first in (0..index.blocks_len()).step_by(TILE_BLOCKS) {
         interrupt();
-        search.whole_tile(&mut scratch, first, TILE_BLOCKS.min(index.blocks_len() - first));
+        search.tile(&mut scratch, first, TILE_BLOCKS.min(index.blocks_len() - first));
     }
     Ok(search.finish())
 }

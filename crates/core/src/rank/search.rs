@@ -22,6 +22,8 @@ const RUN_BLOCKS: usize = 4;
 const RUNS: usize = 64;
 /// Up to this many candidates are scored without bounding them.
 const SCORED_CANDIDATES: usize = 1024;
+/// Tiles that are scored without bounds after one where they decided little.
+const WHOLE_TILES: usize = 7;
 /// Rows that are asked for ahead, per query and tile.
 const PREFETCHED: usize = 32;
 /// Longer lists are sorted instead of kept in order.
@@ -50,6 +52,8 @@ pub struct Search<'a> {
     kernel: Kernel,
     bounds: QueryBounds,
     threshold: i32,
+    /// Tiles to score without bounds before the next try.
+    whole_tiles: usize,
     query: Vec<f64>,
     norm: f64,
     top: Top,
@@ -81,6 +85,7 @@ impl<'a> Search<'a> {
             kernel,
             bounds,
             threshold: i32::MIN,
+            whole_tiles: 0,
             query: query.padded(index).into_iter().map(f64::from).collect(),
             norm,
             top: Top::new(query.n, query.distinct_songs),
@@ -124,8 +129,13 @@ impl<'a> Search<'a> {
             let threshold = *threshold;
             for run in 0..runs {
                 self.tile_reaching(scratch, run * blocks / runs, RUN_BLOCKS, threshold);
+                // Bounds decide little here: what is left goes into the search.
+                if self.whole_tiles > 0 && self.top.is_full() {
+                    break;
+                }
             }
         }
+        self.whole_tiles = 0;
         true
     }
 
@@ -134,20 +144,9 @@ impl<'a> Search<'a> {
         self.tile_reaching(scratch, first, blocks, self.threshold);
     }
 
-    /// As [`Search::tile`], scoring all tracks.
-    pub fn whole_tile(&mut self, scratch: &mut Scratch, first: usize, blocks: usize) {
-        let start = (first * BLOCK) as u32;
-        let tracks = (blocks * BLOCK).min(self.index.len() - first * BLOCK);
-        let mut count = 0;
-        for position in start..start + tracks as u32 {
-            scratch.positions[count] = position;
-            count += usize::from(self.is_candidate(position));
-        }
-        self.score(&scratch.positions[..count], &mut scratch.dots);
-    }
-
-    fn is_candidate(&self, position: u32) -> bool {
-        self.candidates.as_ref().is_none_or(|candidates| candidates.contains(position))
+    /// Bounds no track from now on.
+    pub fn score_all(&mut self) {
+        self.whole_tiles = usize::MAX;
     }
 
     fn tile_reaching(
@@ -164,16 +163,29 @@ impl<'a> Search<'a> {
 
     /// Writes the positions in `blocks` blocks from `first` whose bound
     /// reaches the cutoff to `out`; returns how many.
-    pub fn find_in_tile(&self, out: &mut [u32], first: usize, blocks: usize) -> usize {
+    pub fn find_in_tile(&mut self, out: &mut [u32], first: usize, blocks: usize) -> usize {
         self.find(out, first, blocks, self.threshold)
     }
 
-    fn find(&self, out: &mut [u32], first: usize, blocks: usize, threshold: i32) -> usize {
-        let tile = self.index.blocks(first, blocks);
+    fn find(&mut self, out: &mut [u32], first: usize, blocks: usize, threshold: i32) -> usize {
         let start = (first * BLOCK) as u32;
-        let mut count = self.kernel.reaching(tile, &self.bounds.codes, threshold, start, out);
-        while count > 0 && out[count - 1] as usize >= self.index.len() {
-            count -= 1;
+        let tracks = (blocks * BLOCK).min(self.index.len() - first * BLOCK);
+        let mut count;
+        if self.whole_tiles > 0 {
+            self.whole_tiles -= 1;
+            count = tracks;
+            for (out, position) in out.iter_mut().zip(start..start + tracks as u32) {
+                *out = position;
+            }
+        } else {
+            let tile = self.index.blocks(first, blocks);
+            count = self.kernel.reaching(tile, &self.bounds.codes, threshold, start, out);
+            while count > 0 && out[count - 1] as usize >= self.index.len() {
+                count -= 1;
+            }
+            if count > tracks / 2 && threshold > i32::MIN {
+                self.whole_tiles = WHOLE_TILES;
+            }
         }
         if let Some(candidates) = &self.candidates {
             let mut kept = 0;
@@ -196,13 +208,22 @@ impl<'a> Search<'a> {
         }
         self.kernel.dots(self.index.rows(), positions, &self.query, dots);
         let mut changed = false;
+        // Spares the division of tracks that are far from coming in; not by
+        // less than its rounding.
+        let low =
+            |cutoff: f64| if cutoff > 0.0 { cutoff * (1.0 - 1e-12) } else { f64::NEG_INFINITY };
+        let mut least = self.top.cutoff().map_or(f64::NEG_INFINITY, low) * self.norm;
         for (&position, &dot) in positions.iter().zip(&*dots) {
+            if dot < least * self.index.norm(position) {
+                continue;
+            }
             let score = score::cosine_of(dot, self.index.norm(position), self.norm);
             let row = Ranked { position, score };
             if self.top.admits(&row) && !self.exclude.contains(position) {
                 let song = self.index.song(position);
                 if self.exclude_songs.as_ref().is_none_or(|songs| !songs.contains(song)) {
                     self.top.offer(row, song);
+                    least = self.top.cutoff().map_or(f64::NEG_INFINITY, low) * self.norm;
                     changed = true;
                 }
             }

@@ -6,6 +6,9 @@ use super::{BLOCK, GROUP, write_bits};
 
 const RUN: usize = BLOCK * GROUP;
 
+/// Rows between the one that is read and the one that is asked for.
+const AHEAD: usize = 16;
+
 /// What the bytes' offset of 128 adds to each sum.
 fn offset(codes: &[i8]) -> i32 {
     128 * codes.iter().map(|&code| i32::from(code)).sum::<i32>()
@@ -122,15 +125,38 @@ fn maxima_groups<const GROUPS: usize>(
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 pub fn dots(vectors: &[f32], positions: &[u32], query: &[f64], out: &mut [f64]) {
-    for (&position, out) in positions.iter().zip(out) {
-        let row = &vectors[position as usize * query.len()..][..query.len()];
-        let mut lanes = _mm512_setzero_pd();
-        for (row, query) in row.chunks_exact(8).zip(query.chunks_exact(8)) {
-            // SAFETY: the chunks have the eight numbers that are read.
-            let (row, query) =
-                unsafe { (_mm256_loadu_ps(row.as_ptr()), _mm512_loadu_pd(query.as_ptr())) };
-            lanes = _mm512_fmadd_pd(_mm512_cvtps_pd(row), query, lanes);
+    let four = positions.len() & !3;
+    for (at, out) in (0..four).step_by(4).zip(out.chunks_exact_mut(4)) {
+        for &next in positions.iter().skip(at + AHEAD).take(4) {
+            let row = vectors.as_ptr().wrapping_add(next as usize * query.len());
+            for line in (0..query.len()).step_by(16) {
+                _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add(line).cast());
+            }
         }
+        dots_of::<4>(vectors, &positions[at..at + 4], query, out);
+    }
+    for (position, out) in positions[four..].chunks(1).zip(out[four..].chunks_mut(1)) {
+        dots_of::<1>(vectors, position, query, out);
+    }
+}
+
+/// Dot products of `N` rows: each waits for its own sums only.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+fn dots_of<const N: usize>(vectors: &[f32], positions: &[u32], query: &[f64], out: &mut [f64]) {
+    let rows: [&[f32]; N] =
+        std::array::from_fn(|row| &vectors[positions[row] as usize * query.len()..][..query.len()]);
+    let mut lanes = [_mm512_setzero_pd(); N];
+    for (at, query) in query.chunks_exact(8).enumerate() {
+        // SAFETY: the chunk has the eight numbers that are read.
+        let query = unsafe { _mm512_loadu_pd(query.as_ptr()) };
+        for (row, lanes) in rows.iter().zip(&mut lanes) {
+            // SAFETY: each row is as long as the query, which has eight more from here.
+            let row = unsafe { _mm256_loadu_ps(row.as_ptr().add(8 * at)) };
+            *lanes = _mm512_fmadd_pd(_mm512_cvtps_pd(row), query, *lanes);
+        }
+    }
+    for (lanes, out) in lanes.into_iter().zip(out) {
         let low = _mm512_castpd512_pd256(lanes);
         let four = _mm256_add_pd(low, _mm512_extractf64x4_pd::<1>(lanes));
         let two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd::<1>(four));

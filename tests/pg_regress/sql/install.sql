@@ -1,0 +1,69 @@
+\getenv tests PG_ABS_SRCDIR
+\set fresh :tests '/fresh.psql'
+\i :fresh
+-- Every table, view, sequence and function says what it is; a sequence behind an identity column is the table's.
+SELECT c.relkind, c.relname FROM pg_catalog.pg_class AS c
+WHERE c.relnamespace = 'sparkify'::regnamespace AND c.relkind NOT IN ('i', 'I', 't', 'c')
+    AND obj_description(c.oid, 'pg_class') IS NULL
+    AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d
+        WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'i')
+ORDER BY c.relname;
+SELECT p.oid::regprocedure FROM pg_catalog.pg_proc AS p
+WHERE p.pronamespace = 'sparkify'::regnamespace AND obj_description(p.oid, 'pg_proc') IS NULL
+ORDER BY p.proname;
+SELECT t.typname FROM pg_catalog.pg_type AS t
+WHERE t.typnamespace = 'sparkify'::regnamespace AND t.typrelid = 0 AND t.typelem = 0
+    AND obj_description(t.oid, 'pg_type') IS NULL
+ORDER BY t.typname;
+
+-- Functions look nothing up in the caller's schemas. The two exceptions: song_key looks nothing
+-- up at all, and a procedure that commits cannot carry the clause.
+SELECT p.oid::regprocedure FROM pg_catalog.pg_proc AS p
+WHERE p.pronamespace = 'sparkify'::regnamespace AND p.prokind = 'f' AND p.proname <> 'song_key'
+    AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (p.proconfig), false)
+ORDER BY p.proname;
+
+-- What reads is stable and never strict: NULL where it is a mistake is an error.
+SELECT p.proname, p.provolatile, p.proparallel, p.proisstrict FROM pg_catalog.pg_proc AS p
+WHERE p.proname IN ('recommend', 'recommend_json', 'similar_tracks', 'validate', 'song_key',
+        'build_embeddings', 'activate_model', 'build_user_vectors', 'refresh_recommendations')
+    AND p.pronamespace = 'sparkify'::regnamespace
+ORDER BY p.proname COLLATE "C";
+-- One name, one function: options have defaults.
+SELECT p.proname FROM pg_catalog.pg_proc AS p
+WHERE p.pronamespace = 'sparkify'::regnamespace
+GROUP BY p.proname HAVING count(*) > 1;
+
+-- Every table and every sequence is dumped, and none holds a row.
+SELECT c.relname FROM pg_catalog.pg_class AS c
+WHERE c.relnamespace = 'sparkify'::regnamespace AND c.relkind IN ('r', 'p', 'S')
+    AND c.oid <> ALL (SELECT unnest(extconfig) FROM pg_catalog.pg_extension WHERE extname = 'sparkify')
+ORDER BY c.relname;
+SELECT c.relname FROM pg_catalog.pg_class AS c
+WHERE c.relnamespace = 'sparkify'::regnamespace AND c.relkind = 'r'
+    AND query_to_xml(format('SELECT 1 FROM %s LIMIT 1', c.oid::regclass), false, false, '')::text LIKE '%row%'
+ORDER BY c.relname;
+-- Ids are compared byte by byte.
+SELECT a.attrelid::regclass, a.attname FROM pg_catalog.pg_attribute AS a
+JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
+WHERE c.relnamespace = 'sparkify'::regnamespace AND c.relkind = 'r' AND a.attname IN ('track_id', 'user_id')
+    AND a.attcollation <> '"C"'::regcollation AND c.relname NOT IN ('raw_tracks', 'rejected_tracks')
+ORDER BY 1, 2;
+-- A key or foreign key of a table of users names the user: the table can be distributed by user.
+SELECT con.conrelid::regclass, con.conname FROM pg_catalog.pg_constraint AS con
+JOIN pg_catalog.pg_attribute AS a ON a.attrelid = con.conrelid AND a.attname = 'user_id' AND NOT a.attisdropped
+WHERE con.connamespace = 'sparkify'::regnamespace AND con.contype IN ('p', 'u', 'f', 'x')
+    AND a.attnum <> ALL (con.conkey)
+ORDER BY con.conname;
+
+-- It comes and goes without a trace but its schema, and comes back; others are let in by GRANT alone.
+DROP EXTENSION sparkify;
+SELECT count(*) FROM pg_catalog.pg_class WHERE relnamespace = 'sparkify'::regnamespace;
+CREATE EXTENSION sparkify;
+SELECT extname, extrelocatable, extnamespace::regnamespace FROM pg_catalog.pg_extension WHERE extname = 'sparkify';
+CREATE ROLE sparkify_regress_visitor;
+SET ROLE sparkify_regress_visitor;
+SELECT refused('SELECT * FROM sparkify.tracks');
+SELECT refused('SELECT * FROM sparkify.recommend(''ann'')');
+RESET ROLE;
+DROP ROLE sparkify_regress_visitor;
