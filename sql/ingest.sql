@@ -1,13 +1,16 @@
 -- The door for live listening.
 
+-- Called for each event: a SET clause would double its cost, so names are qualified.
 CREATE FUNCTION sparkify.read_played_at(value text) RETURNS timestamptz
-LANGUAGE plpgsql STABLE STRICT PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $$
+LANGUAGE plpgsql STABLE STRICT PARALLEL RESTRICTED AS $$
 BEGIN
-    -- The form excludes 'now', 'infinity' and what depends on DateStyle; the cast refuses a 31st of February.
-    IF value !~ '^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)? ?(Z|z|[+-]\d{2}(:?\d{2})?)?$' THEN
-        RETURN NULL;
-    END IF;
-    RETURN replace(value, ',', '.')::timestamptz;
+    -- The form excludes 'now', 'infinity' and what depends on a setting; the cast refuses a 31st of February.
+    RETURN CASE
+        WHEN value OPERATOR(pg_catalog.~) '^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|z|[+-]\d\d(:?\d\d)?)$'
+            THEN value::pg_catalog.timestamptz
+        WHEN value OPERATOR(pg_catalog.~) '^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?$'
+            THEN pg_catalog.concat(value, 'Z')::pg_catalog.timestamptz
+    END;
 EXCEPTION WHEN data_exception THEN
     RETURN NULL;
 END $$;
@@ -16,7 +19,7 @@ COMMENT ON FUNCTION sparkify.read_played_at(text) IS
 
 CREATE FUNCTION sparkify.ingest_events(events jsonb, create_users boolean DEFAULT true)
 RETURNS TABLE (accepted bigint, duplicate bigint, rejected bigint)
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 1 SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 1 SET search_path = pg_catalog, pg_temp SET jit = off SET work_mem = '64MB' AS $$
 BEGIN
     IF events IS NULL THEN
         RAISE EXCEPTION 'events must not be null' USING ERRCODE = 'null_value_not_allowed';
@@ -28,37 +31,16 @@ BEGIN
             HINT = 'Wrap a single event: jsonb_build_array(event).';
     END IF;
 
+    -- OFFSET 0 keeps each level apart, so that a value is computed once, and streams
+    -- where a materialised level would go to disk. A cast stands behind its check:
+    -- CASE, not AND, keeps that order.
     RETURN QUERY
-    WITH field AS MATERIALIZED (
-        SELECT e.event,
-               jsonb_typeof(e.event) AS form,
-               e.event -> 'user_id' AS user_id, e.event -> 'track_id' AS track_id,
-               e.event -> 'played_at' AS played_at, e.event -> 'ms_played' AS ms_played,
-               e.event -> 'skipped' AS skipped, e.event -> 'session_id' AS session_id,
-               e.event -> 'event_id' AS event_id
-        FROM jsonb_array_elements(events) AS e (event)
-    ), typed AS MATERIALIZED (
-        -- A cast stands behind its check: CASE, not AND, keeps that order.
-        SELECT f.event, f.form, f.user_id AS raw_user, f.track_id AS raw_track, f.played_at AS raw_played_at,
-               f.ms_played AS raw_ms, f.skipped AS raw_skipped, f.session_id AS raw_session, f.event_id AS raw_event_id,
-               CASE WHEN jsonb_typeof(f.user_id) = 'string' AND octet_length(f.user_id #>> '{}') BETWEEN 1 AND 512
-                    THEN f.user_id #>> '{}' END COLLATE "C" AS user_id,
-               CASE WHEN jsonb_typeof(f.track_id) = 'string' AND octet_length(f.track_id #>> '{}') BETWEEN 1 AND 512
-                    THEN f.track_id #>> '{}' END COLLATE "C" AS track_id,
-               CASE WHEN jsonb_typeof(f.played_at) = 'string' AND octet_length(f.played_at #>> '{}') <= 40
-                    THEN sparkify.read_played_at(f.played_at #>> '{}') END AS played_at,
-               CASE WHEN jsonb_typeof(f.ms_played) = 'number' THEN
-                   CASE WHEN f.ms_played::numeric BETWEEN 0 AND 2147483647 AND f.ms_played::numeric = trunc(f.ms_played::numeric)
-                        THEN f.ms_played::numeric::integer END END AS ms_played,
-               CASE WHEN jsonb_typeof(f.skipped) = 'boolean' THEN f.skipped::boolean END AS skipped,
-               CASE WHEN jsonb_typeof(f.session_id) = 'string' AND octet_length(f.session_id #>> '{}') <= 512
-                    THEN f.session_id #>> '{}' END COLLATE "C" AS session_id,
-               CASE WHEN jsonb_typeof(f.event_id) = 'string'
-                         AND f.event_id #>> '{}' ~ '^[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}$'
-                    THEN (f.event_id #>> '{}')::uuid END AS event_id
-        FROM field AS f
-    ), judged AS MATERIALIZED (
-        SELECT t.*, k.track_id IS NOT NULL AS known_track, u.user_id IS NOT NULL AS known_user,
+    WITH judged AS MATERIALIZED (
+        SELECT CASE WHEN r.reason IS NOT NULL THEN r.event END AS event, r.reason, r.known_user,
+               r.user_id, r.track_id, r.played_at, r.ms_played, r.skipped, r.session_id, r.event_id
+        FROM (SELECT
+               t.event, t.user_id, t.track_id, t.played_at, t.ms_played, t.skipped, t.session_id, t.event_id,
+               u.user_id IS NOT NULL AS known_user,
                CASE
                WHEN t.form <> 'object' THEN format('an event must be a JSON object, not a JSON %s', t.form)
                WHEN coalesce(jsonb_typeof(t.raw_user), 'null') = 'null' THEN 'user_id is missing'
@@ -81,9 +63,37 @@ BEGIN
                WHEN k.track_id IS NULL THEN format('track "%s" does not exist', left(t.track_id, 60))
                WHEN u.user_id IS NULL AND NOT create_users THEN format('user "%s" does not exist', left(t.user_id, 60))
                END AS reason
-        FROM typed AS t
+        FROM (SELECT
+               f.event, jsonb_typeof(f.event) AS form,
+               f.user_id AS raw_user, f.track_id AS raw_track, f.played_at AS raw_played_at,
+               f.ms_played AS raw_ms, f.skipped AS raw_skipped, f.session_id AS raw_session, f.event_id AS raw_event_id,
+               CASE WHEN jsonb_typeof(f.user_id) = 'string' AND octet_length(f.user_id #>> '{}') BETWEEN 1 AND 512
+                    THEN f.user_id #>> '{}' END COLLATE "C" AS user_id,
+               CASE WHEN jsonb_typeof(f.track_id) = 'string' AND octet_length(f.track_id #>> '{}') BETWEEN 1 AND 512
+                    THEN f.track_id #>> '{}' END COLLATE "C" AS track_id,
+               CASE WHEN jsonb_typeof(f.played_at) = 'string' AND octet_length(f.played_at #>> '{}') <= 40
+                    THEN sparkify.read_played_at(f.played_at #>> '{}') END AS played_at,
+               CASE WHEN jsonb_typeof(f.ms_played) = 'number' THEN
+                   CASE WHEN f.ms_played::numeric BETWEEN 0 AND 2147483647 AND f.ms_played::numeric = trunc(f.ms_played::numeric)
+                        THEN f.ms_played::integer END END AS ms_played,
+               CASE WHEN jsonb_typeof(f.skipped) = 'boolean' THEN f.skipped::boolean END AS skipped,
+               CASE WHEN jsonb_typeof(f.session_id) = 'string' AND octet_length(f.session_id #>> '{}') <= 512
+                    THEN f.session_id #>> '{}' END COLLATE "C" AS session_id,
+               CASE WHEN jsonb_typeof(f.event_id) = 'string'
+                         AND f.event_id #>> '{}' ~ '^[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}$'
+                    THEN (f.event_id #>> '{}')::uuid END AS event_id
+            FROM (SELECT
+                e.event,
+                e.event -> 'user_id' AS user_id, e.event -> 'track_id' AS track_id,
+                e.event -> 'played_at' AS played_at, e.event -> 'ms_played' AS ms_played,
+                e.event -> 'skipped' AS skipped, e.event -> 'session_id' AS session_id,
+                e.event -> 'event_id' AS event_id
+                FROM (SELECT jsonb_array_elements(events) AS event OFFSET 0) AS e
+            OFFSET 0) AS f
+        OFFSET 0) AS t
         LEFT JOIN sparkify.tracks AS k ON k.track_id = t.track_id
         LEFT JOIN sparkify.users AS u ON u.user_id = t.user_id
+        OFFSET 0) AS r
     ), refused AS (
         INSERT INTO sparkify.rejected_events (event, reason)
         SELECT j.event, j.reason FROM judged AS j WHERE j.reason IS NOT NULL

@@ -290,6 +290,9 @@ COMMENT ON COLUMN sparkify.play_corrections.listeners IS 'Listeners to add.';
 COMMENT ON COLUMN sparkify.play_corrections.skipped IS 'Skipped plays to add.';
 COMMENT ON COLUMN sparkify.play_corrections.skip_known IS 'Plays to add of which it is known whether they were skipped.';
 
+COMMENT ON FUNCTION sparkify.count_plays() IS
+    'Plays and listeners by track, artist, genre, popularity and day, counted afresh from listening_events: the columns of play_totals.';
+
 CREATE VIEW sparkify.current_plays AS
 SELECT dimension, name,
        COALESCE(t.plays, 0) + COALESCE(c.plays, 0) AS plays,

@@ -38,6 +38,15 @@ pgrx::extension_sql_file!(
         simulation_report
     ]
 );
+pgrx::extension_sql_file!(
+    "../sql/summaries.sql",
+    name = "summaries",
+    requires = ["tables", "triggers", count_plays]
+);
+pgrx::extension_sql_file!("../sql/views.sql", name = "views", requires = ["summaries"]);
+pgrx::extension_sql_file!("../sql/pipeline.sql", name = "pipeline", requires = ["views", "ingest"]);
+pgrx::extension_sql_file!("../sql/ingest.sql", name = "ingest", requires = ["tables"]);
+pgrx::extension_sql_file!("../sql/access.sql", name = "access", requires = ["views", "pipeline"]);
 pgrx::extension_sql_file!("../sql/serving.sql", name = "serving", finalize);
 
 /// Required by `cargo pgrx test`.

@@ -4,6 +4,8 @@ mod catalogue;
 mod embeddings;
 mod explore;
 mod listener;
+mod plays;
+mod progress;
 mod recommend;
 mod refresh;
 mod simulation;

@@ -8,6 +8,7 @@ use sparkify_core::rank::{self, Index, Query, Ranked};
 
 use super::interrupt;
 use super::listener::{self, History, Listener, Strategy};
+use super::progress::Progress;
 use crate::error::{in_range, or_raise, required};
 use crate::storage::catalogue_index;
 use crate::storage::listeners::{self, Declared, StoredPlay};
@@ -28,11 +29,13 @@ fn build_vectors(model_id: Option<i64>) -> u64 {
     let packed = catalogue_index::load(&model);
     let index = packed.index();
     let mut batch = Batch::new(&model, &index);
+    let mut progress = Progress::new("build_user_vectors", listeners::count_users());
     serving::delete_vectors(model.model_id, None);
     let mut written = 0;
     let mut after = String::new();
     while let Some(users) = next_users(&mut after) {
         written += store_vectors(model.model_id, &users, &batch.listeners(&users, Span::Range));
+        progress.advance(users.len());
     }
     batch.note_future();
     written
@@ -76,6 +79,7 @@ fn refresh_all(model: &Model, n: i32, threads: usize) -> u64 {
     let packed = catalogue_index::load(model);
     let index = packed.index();
     let mut batch = Batch::new(model, &index);
+    let mut progress = Progress::new("refresh_recommendations", listeners::count_users());
     serving::delete_vectors(model.model_id, None);
     serving::delete_recommendations(model.model_id, None);
     let mut written = 0;
@@ -84,6 +88,7 @@ fn refresh_all(model: &Model, n: i32, threads: usize) -> u64 {
         let listeners = batch.listeners(&users, Span::Range);
         store_vectors(model.model_id, &users, &listeners);
         written += batch.store_recommendations(&users, &listeners, n as usize, threads);
+        progress.advance(users.len());
     }
     models::set_recommended(model.model_id, n);
     batch.note_future();
@@ -94,6 +99,7 @@ fn refresh_some(model: &Model, n: i32, threads: usize, changed: &[String]) -> u6
     let packed = catalogue_index::load(model);
     let index = packed.index();
     let mut batch = Batch::new(model, &index);
+    let mut progress = Progress::new("refresh_recommendations", changed.len());
     let mut written = 0;
     for ids in changed.chunks(CHUNK) {
         serving::delete_vectors(model.model_id, Some(ids));
@@ -102,6 +108,7 @@ fn refresh_some(model: &Model, n: i32, threads: usize, changed: &[String]) -> u6
         let listeners = batch.listeners(&users, Span::Listed);
         store_vectors(model.model_id, &users, &listeners);
         written += batch.store_recommendations(&users, &listeners, n as usize, threads);
+        progress.advance(ids.len());
     }
     batch.note_future();
     written

@@ -13,6 +13,7 @@ use sparkify_core::simulate::{
 };
 
 use super::interrupt;
+use super::progress::Progress;
 use crate::error::{in_range, or_raise, raise, required};
 use crate::storage::simulation::Snapshot::{self, Callers, Fresh};
 use crate::storage::simulation::{self as storage, State, StoredUser};
@@ -152,8 +153,18 @@ fn generate_events(
             &interrupt,
         )),
     };
+    let mut progress = Progress::new("generate_events", user_ids.len());
+    let mut begun = 0;
     let written = sim.run(&listeners, (from, until), 1, &interrupt, |next| {
-        storage::write_plays(&user_ids, &track_ids, next)
+        storage::write_plays(&user_ids, &track_ids, &mut |plays| {
+            let more = next(plays);
+            // Plays come by user, in the users' order.
+            if let Some(play) = plays.last() {
+                progress.advance((play.user as usize).saturating_sub(begun));
+                begun = play.user as usize;
+            }
+            more
+        })
     });
     storage::save(State {
         seed,
@@ -313,8 +324,9 @@ fn check_same(state: &State, seed: i64, options: &SimulationOptions, since: Opti
     let kept: SimulationOptions = read_json(&state.options);
     let differs = if seed != state.seed {
         Some(("seed".to_owned(), state.seed.to_string(), seed.to_string()))
-    } else if since.is_some_and(|since| since != state.started_at) {
-        Some(("since".to_owned(), "another start".to_owned(), "this one".to_owned()))
+    } else if let Some(since) = since.filter(|since| *since != state.started_at) {
+        let (kept, given) = (storage::shown(state.started_at), storage::shown(since));
+        Some(("since".to_owned(), kept, given))
     } else {
         kept.difference(options)
     };

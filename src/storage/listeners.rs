@@ -38,6 +38,15 @@ pub fn find_user(user_id: &str) -> Option<Declared> {
     )
 }
 
+/// How many users there are now.
+pub fn count_users() -> usize {
+    let mut users = 0;
+    spi::select_now("SELECT pg_catalog.count(*) FROM sparkify.users", &[], |row| {
+        users = row.i64(0).unwrap_or_default() as usize;
+    });
+    users
+}
+
 /// Up to `limit` users after `after` in byte order, with their declared tastes.
 pub fn users_after(after: &str, limit: i64) -> Vec<(String, Declared)> {
     let mut users = Vec::new();

@@ -8,6 +8,7 @@ pub mod columns;
 pub mod features;
 pub mod listeners;
 pub mod models;
+pub mod plays;
 pub mod serving;
 mod shared_image;
 pub mod simulation;

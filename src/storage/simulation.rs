@@ -27,6 +27,11 @@ fn timestamp(time: i64) -> TimestampWithTimeZone {
     })
 }
 
+/// A time as the session shows it.
+pub fn shown(time: i64) -> String {
+    timestamp(time).to_string()
+}
+
 /// What a simulation needs to go on.
 pub struct State {
     /// The seed it began with.

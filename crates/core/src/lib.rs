@@ -14,6 +14,7 @@ pub mod catalogue;
 pub mod embedding;
 pub mod error;
 pub mod explore;
+pub mod plays;
 pub mod popularity;
 pub mod rank;
 pub mod simulate;

@@ -1,0 +1,39 @@
+//! Plays as the summaries count them.
+
+use std::collections::HashMap;
+
+use sparkify_core::plays::Names;
+
+use super::spi;
+
+/// What each track counts towards, under the caller's snapshot.
+pub fn names() -> HashMap<String, Names> {
+    let mut names = HashMap::new();
+    spi::select_streaming(
+        "SELECT track_id, primary_artist, primary_genre, popularity FROM sparkify.tracks",
+        &[],
+        false,
+        |row| {
+            let track = row.text(0).unwrap_or_default().to_owned();
+            let popularity = row.i32(3).map(|popularity| popularity.to_string());
+            names.insert(
+                track,
+                [row.text(1).map(str::to_owned), row.text(2).map(str::to_owned), popularity],
+            );
+        },
+    );
+    names
+}
+
+/// Hands every play to `each`, under the caller's snapshot: user, track, time and whether it was skipped.
+pub fn each_play(mut each: impl FnMut(&str, &str, i64, Option<bool>)) {
+    spi::select_streaming(
+        "SELECT user_id, track_id, played_at, skipped FROM sparkify.listening_events",
+        &[],
+        false,
+        |row| {
+            let (user, track) = (row.text(0).unwrap_or_default(), row.text(1).unwrap_or_default());
+            each(user, track, row.timestamp(2).unwrap_or_default(), row.bool(3));
+        },
+    );
+}
