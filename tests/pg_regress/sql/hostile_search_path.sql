@@ -104,6 +104,27 @@ SELECT pg_catalog.bool_and(track_id IS NULL) AS empty FROM sparkify.outlier_trac
 SELECT pg_catalog.bool_and(genre IS NULL) AS empty FROM sparkify.genre_distribution;
 SELECT pg_catalog.bool_and(artist IS NULL) AS empty FROM sparkify.artist_distribution;
 SELECT sparkify.reset_simulation() IS NULL AS empty;
+-- A procedure that commits has no search_path of its own, nor has a function called for each event.
+SELECT * FROM sparkify.ingest_events('[{"user_id": "new", "track_id": "raw", "played_at": "2025-01-02T03:04:05Z"}, {"user_id": 1}]');
+SELECT sparkify.read_played_at('2025-01-02T03:04:05') IS NULL AS empty, sparkify.read_played_at('now') IS NULL AS empty;
+CALL sparkify.run_pipeline(dims => 2, n => 3);
+SELECT step, status FROM sparkify.pipeline_runs ORDER BY started_at, step;
+SELECT sparkify.refresh_summaries() IS NULL AS empty;
+DELETE FROM sparkify.listening_events;
+DELETE FROM sparkify.user_recommendations;
+UPDATE sparkify.tracks SET popularity = 1;
+SELECT pg_catalog.max(pg_catalog.length(x::text)) IS NULL AS empty FROM (
+    SELECT pg_catalog.to_jsonb(v) FROM sparkify.recommendation_details AS v
+    UNION ALL SELECT pg_catalog.to_jsonb(v) FROM sparkify.top_artists AS v
+    UNION ALL SELECT pg_catalog.to_jsonb(v) FROM sparkify.top_tracks AS v
+    UNION ALL SELECT pg_catalog.to_jsonb(v) FROM sparkify.genre_plays AS v
+    UNION ALL SELECT pg_catalog.to_jsonb(v) FROM sparkify.daily_plays AS v
+    UNION ALL SELECT pg_catalog.to_jsonb(v) FROM sparkify.user_top_artists AS v
+    UNION ALL SELECT pg_catalog.to_jsonb(v) FROM sparkify.user_top_tracks AS v
+    UNION ALL SELECT pg_catalog.to_jsonb(v) FROM sparkify.user_genre_plays AS v
+    UNION ALL SELECT pg_catalog.to_jsonb(v) FROM sparkify.pipeline_status AS v
+    UNION ALL SELECT pg_catalog.to_jsonb(v) FROM sparkify.model_history AS v
+    UNION ALL SELECT pg_catalog.to_jsonb(v) FROM sparkify.recommendation_coverage AS v) AS views (x);
 TRUNCATE sparkify.listening_events, sparkify.users, sparkify.user_recommendations, sparkify.track_embeddings;
 DELETE FROM sparkify.models;
 SELECT * FROM sparkify.recommend('ann');
