@@ -237,50 +237,129 @@ CREATE TRIGGER recommended_totals_written AFTER INSERT OR UPDATE OR DELETE OR TR
 
 -- Reading.
 
--- A user counts once for a name: whether a change adds or removes the listener
--- shows in the user's present history, which the primary key serves, and in what
--- the history was without the changes.
+CREATE VIEW sparkify.changed_plays AS
+SELECT c.user_id, c.track_id AS track, t.primary_artist COLLATE "C" AS artist, t.primary_genre COLLATE "C" AS genre,
+       t.popularity::text COLLATE "C" AS popularity, (c.played_on - DATE '1970-01-01')::text COLLATE "C" AS day,
+       c.plays, (c.skipped IS TRUE)::integer * c.plays AS skipped, (c.skipped IS NOT NULL)::integer * c.plays AS skip_known
+FROM sparkify.play_changes c
+LEFT JOIN sparkify.tracks t ON t.track_id = c.track_id;
+COMMENT ON VIEW sparkify.changed_plays IS 'The rows of play_changes with the names that they count towards.';
+COMMENT ON COLUMN sparkify.changed_plays.user_id IS 'The listener.';
+COMMENT ON COLUMN sparkify.changed_plays.track IS 'Name in the dimension track.';
+COMMENT ON COLUMN sparkify.changed_plays.artist IS 'Name in the dimension artist.';
+COMMENT ON COLUMN sparkify.changed_plays.genre IS 'Name in the dimension genre.';
+COMMENT ON COLUMN sparkify.changed_plays.popularity IS 'Name in the dimension popularity.';
+COMMENT ON COLUMN sparkify.changed_plays.day IS 'Name in the dimension day.';
+COMMENT ON COLUMN sparkify.changed_plays.plays IS '1 for a play added, -1 for one taken away.';
+COMMENT ON COLUMN sparkify.changed_plays.skipped IS 'The same if it was skipped, otherwise 0.';
+COMMENT ON COLUMN sparkify.changed_plays.skip_known IS 'The same if it is known whether it was skipped, otherwise 0.';
+
+CREATE VIEW sparkify.touched_plays AS
+SELECT e.user_id, e.track_id AS track,
+       ((e.played_at AT TIME ZONE 'UTC')::date - DATE '1970-01-01')::text COLLATE "C" AS day
+FROM (SELECT DISTINCT user_id FROM sparkify.play_changes) AS u
+-- OFFSET 0: a user's history is read once, by the key, however many names changed.
+CROSS JOIN LATERAL (
+    SELECT l.user_id, l.track_id, l.played_at FROM sparkify.listening_events l WHERE l.user_id = u.user_id OFFSET 0
+) AS e;
+COMMENT ON VIEW sparkify.touched_plays IS 'Every play, as it is now, of the users in play_changes.';
+COMMENT ON COLUMN sparkify.touched_plays.user_id IS 'The listener.';
+COMMENT ON COLUMN sparkify.touched_plays.track IS 'Name in the dimension track.';
+COMMENT ON COLUMN sparkify.touched_plays.day IS 'Name in the dimension day.';
+
+-- A user counts once for a name. Whether a change adds or removes the listener
+-- shows in the plays there are now, which the primary key finds, and in how many
+-- there were without the change. A branch a dimension: one is all that a reader asks for.
+-- OFFSET 0 around tracks: hashed once, not looked up for every play of every user.
 CREATE VIEW sparkify.play_corrections AS
-WITH change AS (
-    SELECT c.user_id, d.dimension, d.name,
-           pg_catalog.sum(c.plays) AS plays,
-           pg_catalog.sum(c.plays) FILTER (WHERE c.skipped) AS skipped,
-           pg_catalog.sum(c.plays) FILTER (WHERE c.skipped IS NOT NULL) AS skip_known
-    FROM sparkify.play_changes c
-    LEFT JOIN sparkify.tracks t ON t.track_id = c.track_id
-    CROSS JOIN LATERAL (VALUES
-        ('track', c.track_id),
-        ('artist', t.primary_artist COLLATE "C"),
-        ('genre', t.primary_genre COLLATE "C"),
-        ('popularity', t.popularity::text COLLATE "C"),
-        ('day', (c.played_on - DATE '1970-01-01')::text COLLATE "C")) AS d (dimension, name)
-    WHERE d.name IS NOT NULL
-    GROUP BY c.user_id, d.dimension, d.name
-), history AS (
-    SELECT u.user_id, h.dimension, h.name, h.plays
-    FROM (SELECT DISTINCT user_id FROM sparkify.play_changes) AS u
-    CROSS JOIN LATERAL (
-        SELECT d.dimension, d.name, pg_catalog.count(*) AS plays
-        FROM sparkify.listening_events e
-        LEFT JOIN sparkify.tracks t ON t.track_id = e.track_id
-        CROSS JOIN LATERAL (VALUES
-            ('track', e.track_id),
-            ('artist', t.primary_artist COLLATE "C"),
-            ('genre', t.primary_genre COLLATE "C"),
-            ('popularity', t.popularity::text COLLATE "C"),
-            ('day', ((e.played_at AT TIME ZONE 'UTC')::date - DATE '1970-01-01')::text COLLATE "C")) AS d (dimension, name)
-        WHERE e.user_id = u.user_id AND d.name IS NOT NULL
-        GROUP BY d.dimension, d.name
-    ) AS h
-)
-SELECT c.dimension, c.name,
-       pg_catalog.sum(c.plays)::bigint AS plays,
-       pg_catalog.sum((COALESCE(h.plays, 0) > 0)::integer - (COALESCE(h.plays, 0) > c.plays)::integer)::bigint AS listeners,
-       COALESCE(pg_catalog.sum(c.skipped), 0)::bigint AS skipped,
-       COALESCE(pg_catalog.sum(c.skip_known), 0)::bigint AS skip_known
-FROM change c
-LEFT JOIN history h ON h.user_id = c.user_id AND h.dimension = c.dimension AND h.name = c.name
-GROUP BY c.dimension, c.name;
+SELECT 'track' AS dimension, p.name,
+       pg_catalog.sum(p.plays)::bigint AS plays,
+       pg_catalog.sum((p.now > 0)::integer - (p.now > p.plays)::integer)::bigint AS listeners,
+       pg_catalog.sum(p.skipped)::bigint AS skipped, pg_catalog.sum(p.skip_known)::bigint AS skip_known
+FROM (
+    SELECT c.user_id, c.name, c.plays, c.skipped, c.skip_known, pg_catalog.count(h.user_id) AS now
+    FROM (
+        SELECT user_id, track AS name, pg_catalog.sum(plays) AS plays,
+               pg_catalog.sum(skipped) AS skipped, pg_catalog.sum(skip_known) AS skip_known
+        FROM sparkify.changed_plays WHERE track IS NOT NULL GROUP BY user_id, track
+    ) AS c
+    LEFT JOIN sparkify.touched_plays h ON h.user_id = c.user_id AND h.track = c.name
+    GROUP BY c.user_id, c.name, c.plays, c.skipped, c.skip_known
+) AS p
+GROUP BY p.name
+UNION ALL
+SELECT 'artist' AS dimension, p.name,
+       pg_catalog.sum(p.plays)::bigint AS plays,
+       pg_catalog.sum((p.now > 0)::integer - (p.now > p.plays)::integer)::bigint AS listeners,
+       pg_catalog.sum(p.skipped)::bigint AS skipped, pg_catalog.sum(p.skip_known)::bigint AS skip_known
+FROM (
+    SELECT c.user_id, c.name, c.plays, c.skipped, c.skip_known, pg_catalog.count(h.user_id) AS now
+    FROM (
+        SELECT user_id, artist AS name, pg_catalog.sum(plays) AS plays,
+               pg_catalog.sum(skipped) AS skipped, pg_catalog.sum(skip_known) AS skip_known
+        FROM sparkify.changed_plays WHERE artist IS NOT NULL GROUP BY user_id, artist
+    ) AS c
+    LEFT JOIN (
+        SELECT h.user_id, t.name FROM sparkify.touched_plays h
+        JOIN (SELECT t.track_id, t.primary_artist COLLATE "C" AS name FROM sparkify.tracks t OFFSET 0) AS t ON t.track_id = h.track
+    ) AS h ON h.user_id = c.user_id AND h.name = c.name
+    GROUP BY c.user_id, c.name, c.plays, c.skipped, c.skip_known
+) AS p
+GROUP BY p.name
+UNION ALL
+SELECT 'genre' AS dimension, p.name,
+       pg_catalog.sum(p.plays)::bigint AS plays,
+       pg_catalog.sum((p.now > 0)::integer - (p.now > p.plays)::integer)::bigint AS listeners,
+       pg_catalog.sum(p.skipped)::bigint AS skipped, pg_catalog.sum(p.skip_known)::bigint AS skip_known
+FROM (
+    SELECT c.user_id, c.name, c.plays, c.skipped, c.skip_known, pg_catalog.count(h.user_id) AS now
+    FROM (
+        SELECT user_id, genre AS name, pg_catalog.sum(plays) AS plays,
+               pg_catalog.sum(skipped) AS skipped, pg_catalog.sum(skip_known) AS skip_known
+        FROM sparkify.changed_plays WHERE genre IS NOT NULL GROUP BY user_id, genre
+    ) AS c
+    LEFT JOIN (
+        SELECT h.user_id, t.name FROM sparkify.touched_plays h
+        JOIN (SELECT t.track_id, t.primary_genre COLLATE "C" AS name FROM sparkify.tracks t OFFSET 0) AS t ON t.track_id = h.track
+    ) AS h ON h.user_id = c.user_id AND h.name = c.name
+    GROUP BY c.user_id, c.name, c.plays, c.skipped, c.skip_known
+) AS p
+GROUP BY p.name
+UNION ALL
+SELECT 'popularity' AS dimension, p.name,
+       pg_catalog.sum(p.plays)::bigint AS plays,
+       pg_catalog.sum((p.now > 0)::integer - (p.now > p.plays)::integer)::bigint AS listeners,
+       pg_catalog.sum(p.skipped)::bigint AS skipped, pg_catalog.sum(p.skip_known)::bigint AS skip_known
+FROM (
+    SELECT c.user_id, c.name, c.plays, c.skipped, c.skip_known, pg_catalog.count(h.user_id) AS now
+    FROM (
+        SELECT user_id, popularity AS name, pg_catalog.sum(plays) AS plays,
+               pg_catalog.sum(skipped) AS skipped, pg_catalog.sum(skip_known) AS skip_known
+        FROM sparkify.changed_plays WHERE popularity IS NOT NULL GROUP BY user_id, popularity
+    ) AS c
+    LEFT JOIN (
+        SELECT h.user_id, t.name FROM sparkify.touched_plays h
+        JOIN (SELECT t.track_id, t.popularity::text COLLATE "C" AS name FROM sparkify.tracks t OFFSET 0) AS t ON t.track_id = h.track
+    ) AS h ON h.user_id = c.user_id AND h.name = c.name
+    GROUP BY c.user_id, c.name, c.plays, c.skipped, c.skip_known
+) AS p
+GROUP BY p.name
+UNION ALL
+SELECT 'day' AS dimension, p.name,
+       pg_catalog.sum(p.plays)::bigint AS plays,
+       pg_catalog.sum((p.now > 0)::integer - (p.now > p.plays)::integer)::bigint AS listeners,
+       pg_catalog.sum(p.skipped)::bigint AS skipped, pg_catalog.sum(p.skip_known)::bigint AS skip_known
+FROM (
+    SELECT c.user_id, c.name, c.plays, c.skipped, c.skip_known, pg_catalog.count(h.user_id) AS now
+    FROM (
+        SELECT user_id, day AS name, pg_catalog.sum(plays) AS plays,
+               pg_catalog.sum(skipped) AS skipped, pg_catalog.sum(skip_known) AS skip_known
+        FROM sparkify.changed_plays WHERE day IS NOT NULL GROUP BY user_id, day
+    ) AS c
+    LEFT JOIN sparkify.touched_plays h ON h.user_id = c.user_id AND h.day = c.name
+    GROUP BY c.user_id, c.name, c.plays, c.skipped, c.skip_known
+) AS p
+GROUP BY p.name;
 COMMENT ON VIEW sparkify.play_corrections IS
     'What play_changes adds to play_totals; columns as there.';
 COMMENT ON COLUMN sparkify.play_corrections.dimension IS 'track, artist, genre, popularity or day.';
@@ -291,7 +370,14 @@ COMMENT ON COLUMN sparkify.play_corrections.skipped IS 'Skipped plays to add.';
 COMMENT ON COLUMN sparkify.play_corrections.skip_known IS 'Plays to add of which it is known whether they were skipped.';
 
 COMMENT ON FUNCTION sparkify.count_plays() IS
-    'Plays and listeners by track, artist, genre, popularity and day, counted afresh from listening_events: the columns of play_totals.';
+    'Part of refresh_summaries(): plays and listeners by track, artist, genre, popularity and day, counted afresh from listening_events: the columns of play_totals.';
+
+-- Beyond so many changes correcting costs more than counting afresh.
+CREATE VIEW sparkify.plays_stale AS
+SELECT EXISTS (SELECT FROM sparkify.stale_marks WHERE subject = 'plays')
+    OR (SELECT pg_catalog.count(*) FROM (SELECT FROM sparkify.play_changes LIMIT 20001) AS few) > 20000 AS stale;
+COMMENT ON VIEW sparkify.plays_stale IS 'One row: whether plays have to be counted afresh.';
+COMMENT ON COLUMN sparkify.plays_stale.stale IS 'A mark stands, or more than 20,000 changes wait.';
 
 CREATE VIEW sparkify.current_plays AS
 SELECT dimension, name,
@@ -301,19 +387,19 @@ SELECT dimension, name,
        COALESCE(t.skip_known, 0) + COALESCE(c.skip_known, 0) AS skip_known
 FROM (
     SELECT * FROM sparkify.play_totals
-    WHERE NOT (SELECT EXISTS (SELECT FROM sparkify.stale_marks WHERE subject = 'plays'))
+    WHERE NOT (SELECT stale FROM sparkify.plays_stale)
 ) AS t
 FULL JOIN (
     SELECT * FROM sparkify.play_corrections
-    WHERE NOT (SELECT EXISTS (SELECT FROM sparkify.stale_marks WHERE subject = 'plays'))
+    WHERE NOT (SELECT stale FROM sparkify.plays_stale)
 ) AS c USING (dimension, name)
 WHERE COALESCE(t.plays, 0) + COALESCE(c.plays, 0) > 0
 UNION ALL
 SELECT dimension, name, plays, listeners, skipped, skip_known
 FROM sparkify.count_plays()
-WHERE (SELECT EXISTS (SELECT FROM sparkify.stale_marks WHERE subject = 'plays'));
+WHERE (SELECT stale FROM sparkify.plays_stale);
 COMMENT ON VIEW sparkify.current_plays IS
-    'Plays and listeners by track, artist, genre, popularity and day, as this snapshot sees the events. Filter by dimension.';
+    'Part of refresh_summaries(): plays and listeners by track, artist, genre, popularity and day, as this snapshot sees the events. Filter by dimension.';
 COMMENT ON COLUMN sparkify.current_plays.dimension IS 'What the row counts by: track, artist, genre, popularity or day.';
 COMMENT ON COLUMN sparkify.current_plays.name IS
     'The track_id, the primary artist, the primary genre, the track''s popularity, or the day as a number of days since 1970-01-01 UTC.';
@@ -342,7 +428,7 @@ LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET jit 
     GROUP BY r.user_id
 $$;
 COMMENT ON FUNCTION sparkify.count_lists(bigint) IS
-    'Every stored list of a model, counted afresh: the columns of list_totals.';
+    'Part of refresh_summaries(): every stored list of a model, counted afresh: the columns of list_totals.';
 
 CREATE FUNCTION sparkify.count_recommended(model_id bigint) RETURNS TABLE (track_id text, lists bigint)
 LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET jit = off SET work_mem = '64MB' AS $$
@@ -352,7 +438,7 @@ LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET jit 
     GROUP BY r.track_id
 $$;
 COMMENT ON FUNCTION sparkify.count_recommended(bigint) IS
-    'How many stored lists of a model name each track, counted afresh: the columns of recommended_totals.';
+    'Part of refresh_summaries(): how many stored lists of a model name each track, counted afresh: the columns of recommended_totals.';
 
 CREATE VIEW sparkify.changed_lists AS
 SELECT u.model_id, u.user_id, l.recommendations, l.genres, l.artists, l.popularity, l.popularity_known
@@ -392,7 +478,7 @@ BEGIN
         RETURN 0;
     END IF;
 
-    IF EXISTS (SELECT FROM sparkify.stale_marks WHERE subject = 'plays') THEN
+    IF (SELECT stale FROM sparkify.plays_stale) THEN
         WITH mark AS (
             DELETE FROM sparkify.stale_marks WHERE subject = 'plays'
         ), change AS (

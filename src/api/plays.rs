@@ -7,7 +7,6 @@ use super::interrupt;
 use crate::error::or_raise;
 use crate::storage::plays;
 
-#[expect(clippy::type_complexity, reason = "the shape of the SQL function")]
 #[pg_extern(stable, parallel_restricted)]
 #[search_path(pg_catalog, pg_temp)]
 fn count_plays() -> TableIterator<

@@ -123,15 +123,6 @@ impl RowWriter {
         self.end_array(at);
     }
 
-    /// A `double precision[]` column.
-    pub fn doubles(&mut self, values: &[f64]) {
-        let at = self.begin_array(values.len(), pg_sys::FLOAT8OID);
-        for value in values {
-            self.f64(*value);
-        }
-        self.end_array(at);
-    }
-
     /// A `text[]` column.
     pub fn texts<S: AsRef<str>>(&mut self, values: &[S]) {
         let at = self.begin_array(values.len(), pg_sys::TEXTOID);

@@ -62,16 +62,11 @@ pub fn track_exists(track_id: &str) -> bool {
 pub fn popularity(index: &Index) -> (Vec<u64>, Vec<i32>) {
     let mut plays = vec![0; index.len()];
     let mut popularity = vec![0; index.len()];
-    spi::select(
-        "SELECT track_id, pg_catalog.count(*) FROM sparkify.listening_events \
-         WHERE played_at <= pg_catalog.clock_timestamp() GROUP BY track_id",
-        &[],
-        |row| {
-            if let Some(at) = row.text(0).and_then(|id| index.position(id)) {
-                plays[at as usize] = row.i64(1).unwrap_or_default() as u64;
-            }
-        },
-    );
+    spi::select("SELECT track_id, plays FROM sparkify.track_plays", &[], |row| {
+        if let Some(at) = row.text(0).and_then(|id| index.position(id)) {
+            plays[at as usize] = row.i64(1).unwrap_or_default() as u64;
+        }
+    });
     spi::select_streaming("SELECT track_id, popularity FROM sparkify.tracks", &[], false, |row| {
         if let Some(at) = row.text(0).and_then(|id| index.position(id)) {
             popularity[at as usize] = row.i32(1).unwrap_or_default();

@@ -19,6 +19,7 @@ fn prepare(client: &mut Client) {
             SELECT sparkify.build_embeddings(8);
             SELECT sparkify.build_embeddings(5, activate => false, half_life_days => 3);
             SELECT sparkify.refresh_recommendations(7);
+            SELECT sparkify.refresh_summaries();
             INSERT INTO sparkify.pipeline_runs (run_id, step, status)
                 VALUES (nextval('sparkify.pipeline_run_id_seq'), 'validate', 'succeeded');
             INSERT INTO sparkify.listening_events (user_id, track_id, played_at) VALUES ('user 3', 'track 77', '2025-07-01')",
