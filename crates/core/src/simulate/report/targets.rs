@@ -97,7 +97,7 @@ impl<G> Report<'_, G> {
         rows.add(
             "plays on a day of the weekend for one on a weekday",
             CHOSEN,
-            (factor, 0.1 * factor),
+            (factor, 0.11),
             self.weekend_ratio(),
         );
     }
