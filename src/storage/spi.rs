@@ -342,6 +342,31 @@ pub fn select_first<T>(
     first
 }
 
+/// Does `work` under the search path that every function of ours has. For
+/// functions that give rows one a call: a `SET` clause would be entered and left
+/// for each row.
+pub fn under_own_search_path<T>(work: impl FnOnce() -> T) -> T {
+    // SAFETY: in a transaction; where `work` raises, its end restores the path.
+    let level = unsafe {
+        let level = pg_sys::NewGUCNestLevel();
+        pg_sys::set_config_option(
+            c"search_path".as_ptr(),
+            c"pg_catalog, pg_temp".as_ptr(),
+            pg_sys::GucContext::PGC_USERSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_SAVE,
+            true,
+            0,
+            false,
+        );
+        level
+    };
+    let result = work();
+    // SAFETY: the level was entered above.
+    unsafe { pg_sys::AtEOXact_GUC(true, level) };
+    result
+}
+
 /// Does `work` under a snapshot of this moment in place of the caller's.
 pub fn under_new_snapshot<T>(work: impl FnOnce() -> T) -> T {
     // SAFETY: in a transaction; where `work` raises, its end drops the snapshot.
