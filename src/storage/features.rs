@@ -57,10 +57,9 @@ struct Read {
 pub fn read() -> CatalogueFeatures {
     let numeric = NUMERIC.map(|name| format!("{name}::double precision")).join(", ");
     let mut tracks: Vec<Read> = Vec::new();
-    spi::select_streaming(
+    spi::select(
         &format!("SELECT track_id, song_key, duration_ms, genres, {numeric} FROM sparkify.tracks"),
         &[],
-        false,
         |row| {
             if tracks.try_reserve(1).is_err() {
                 raise(
