@@ -94,7 +94,7 @@ pub fn write_generated(generator: Generator, n: usize) -> u64 {
     let end = format!("{}`", &GENERATED_PREFIX[..GENERATED_PREFIX.len() - 1]);
     let range = [DatumWithOid::from(GENERATED_PREFIX), DatumWithOid::from(end)];
     let sql = "SELECT track_id FROM sparkify.tracks WHERE track_id >= $1 AND track_id < $2";
-    spi::select_streaming(sql, &range, true, |row| {
+    spi::select_now(sql, &range, |row| {
         known.extend(row.text(0).map(|track_id| track_id.as_bytes().to_vec()));
     });
     let mut tracks = generator.take(n).filter(|track| {
