@@ -51,6 +51,11 @@ SELECT pg_temp.begin_step() \g /dev/null
 SELECT count(*) AS rows, count(*) FILTER (WHERE NOT passed) AS failed FROM sparkify.validate() \gset
 SELECT pg_temp.end_step('validate (checks)', :rows);
 SELECT 1 / (:failed = 0)::int \g /dev/null
+SELECT pg_temp.begin_step() \g /dev/null
+SELECT sparkify.refresh_summaries() AS rows \gset
+SELECT pg_temp.end_step('refresh_summaries', :rows);
+CREATE EXTENSION pg_cron;
+SELECT '  scheduled: ' || job_name || ' at ' || schedule FROM sparkify.schedule_pipeline();
 
 SELECT user_id FROM sparkify.listening_events GROUP BY user_id ORDER BY count(*) DESC, user_id LIMIT 1 \gset
 \echo

@@ -7,13 +7,8 @@ tracks=${TRACKS:-}
 if [ -n "$tracks" ]; then
     [ -f "$tracks" ] && [ -r "$tracks" ] || fail "TRACKS: cannot read the file $tracks"
 fi
-was_installed=$(cat "$STATE/installed" 2>/dev/null || true)
 "$CLONE/scripts/build.sh"
 
-if demo_runs && [ "$was_installed" != "$(cat "$STATE/installed")" ]; then
-    say "Stopping the server: the extension has changed"
-    as_server "$PGBIN/pg_ctl" -D "$CLUSTER" -m fast -w stop >/dev/null
-fi
 if [ ! -s "$CLUSTER/PG_VERSION" ]; then
     say "Creating a private PostgreSQL $PG_MAJOR cluster in $CLUSTER"
     rm -rf "$CLUSTER" "$SOCKET"
@@ -32,12 +27,16 @@ max_wal_size = 2GB
 timezone = 'UTC'
 CONF
 fi
-if ! demo_runs; then
-    say "Starting PostgreSQL"
-    as_server "$PGBIN/pg_ctl" -D "$CLUSTER" -l "$LOG" -w start >/dev/null ||
+start() {
+    as_server "$PGBIN/pg_ctl" -D "$CLUSTER" -l "$LOG" -w "$@" start >/dev/null ||
         { tail -n 20 "$LOG" >&2 || true; fail "the server did not start; its log is $LOG"; }
-fi
-
+}
+stop() { as_server "$PGBIN/pg_ctl" -D "$CLUSTER" -m fast -w stop >/dev/null; }
+# pg_cron's launcher sits in the database and ends for good when that is dropped:
+# the database is made without it, then the server starts with it.
+say "Starting PostgreSQL"
+if demo_runs; then stop; fi
+start -o "-c shared_preload_libraries="
 if [ "$(demo_psql -d postgres -qAtc "SELECT count(*) FROM pg_database WHERE datname = '$DATABASE'")" = 1 ]; then
     say "Dropping the database $DATABASE of the last run and making it anew"
     demo_psql -d postgres -qc "DROP DATABASE $DATABASE WITH (FORCE)"
@@ -45,6 +44,8 @@ else
     say "Making the database $DATABASE"
 fi
 demo_psql -d postgres -qc "CREATE DATABASE $DATABASE"
+stop
+start
 
 arguments=()
 if [ -n "$tracks" ]; then

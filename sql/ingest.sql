@@ -15,7 +15,7 @@ EXCEPTION WHEN data_exception THEN
     RETURN NULL;
 END $$;
 COMMENT ON FUNCTION sparkify.read_played_at(text) IS
-    'An ISO 8601 date and time, in UTC where it names no zone; NULL for anything else.';
+    'Part of ingest_events(): an ISO 8601 date and time, in UTC where it names no zone; NULL for anything else.';
 
 CREATE FUNCTION sparkify.ingest_events(events jsonb, create_users boolean DEFAULT true)
 RETURNS TABLE (accepted bigint, duplicate bigint, rejected bigint)

@@ -16,7 +16,7 @@ LANGUAGE sql STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp AS
           AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
           AND classid::bigint = hashtext('sparkify')::bigint & 4294967295 AND objid = 3)
 $$;
-COMMENT ON FUNCTION sparkify.holds_pipeline_lock() IS 'Whether this session holds the lock of run_pipeline().';
+COMMENT ON FUNCTION sparkify.holds_pipeline_lock() IS 'Part of run_pipeline(): whether this session holds its lock.';
 
 CREATE FUNCTION sparkify.release_pipeline_lock() RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -25,7 +25,7 @@ BEGIN
         PERFORM pg_advisory_unlock(hashtext('sparkify'), 3);
     END IF;
 END $$;
-COMMENT ON FUNCTION sparkify.release_pipeline_lock() IS 'Releases the lock of run_pipeline() where this session holds it.';
+COMMENT ON FUNCTION sparkify.release_pipeline_lock() IS 'Part of run_pipeline(): releases its lock where this session holds it.';
 
 CREATE FUNCTION sparkify.open_pipeline_run() RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -126,7 +126,7 @@ LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $
     ON CONFLICT (model_id) DO NOTHING
 $$;
 COMMENT ON FUNCTION sparkify.retire_models(bigint[]) IS
-    'Deletes models, and with them all that was made from them, and keeps their metrics in retired_models. Never the active one.';
+    'Part of run_pipeline(): deletes models, and with them all that was made from them, and keeps their metrics in retired_models. Never the active one.';
 
 CREATE FUNCTION sparkify.do_pipeline_step(step text, run bigint, INOUT model bigint,
     dims integer, n integer, half_life_days double precision, keep_models integer, keep_runs interval,
@@ -339,7 +339,7 @@ BEGIN
             HINT = 'Run sparkify.run_pipeline() from another scheduler, or CREATE EXTENSION pg_cron.';
     END IF;
 END $$;
-COMMENT ON FUNCTION sparkify.require_pg_cron() IS 'Raises where pg_cron is not installed in this database.';
+COMMENT ON FUNCTION sparkify.require_pg_cron() IS 'Part of schedule_pipeline(): raises where pg_cron is not installed in this database.';
 
 CREATE FUNCTION sparkify.schedule_pipeline(
     daily   text    DEFAULT '0 3 * * *',

@@ -20,3 +20,5 @@ ALTER FUNCTION sparkify.similar_tracks(text, integer, text[], text[], text[], bo
 COMMENT ON FUNCTION sparkify.validate(bigint) IS
     'Checks what is delivered, built and stored for a model (NULL: the active one): a row for each check, with the number of failures and an instance.';
 ALTER FUNCTION sparkify.validate(bigint) ROWS 21;
+-- Its queries are many and short-lived: compiling them costs more than it saves.
+ALTER FUNCTION sparkify.validate(bigint) SET jit = off;

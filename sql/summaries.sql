@@ -370,7 +370,7 @@ COMMENT ON COLUMN sparkify.play_corrections.skipped IS 'Skipped plays to add.';
 COMMENT ON COLUMN sparkify.play_corrections.skip_known IS 'Plays to add of which it is known whether they were skipped.';
 
 COMMENT ON FUNCTION sparkify.count_plays() IS
-    'Plays and listeners by track, artist, genre, popularity and day, counted afresh from listening_events: the columns of play_totals.';
+    'Part of refresh_summaries(): plays and listeners by track, artist, genre, popularity and day, counted afresh from listening_events: the columns of play_totals.';
 
 -- Beyond so many changes correcting costs more than counting afresh.
 CREATE VIEW sparkify.plays_stale AS
@@ -399,7 +399,7 @@ SELECT dimension, name, plays, listeners, skipped, skip_known
 FROM sparkify.count_plays()
 WHERE (SELECT stale FROM sparkify.plays_stale);
 COMMENT ON VIEW sparkify.current_plays IS
-    'Plays and listeners by track, artist, genre, popularity and day, as this snapshot sees the events. Filter by dimension.';
+    'Part of refresh_summaries(): plays and listeners by track, artist, genre, popularity and day, as this snapshot sees the events. Filter by dimension.';
 COMMENT ON COLUMN sparkify.current_plays.dimension IS 'What the row counts by: track, artist, genre, popularity or day.';
 COMMENT ON COLUMN sparkify.current_plays.name IS
     'The track_id, the primary artist, the primary genre, the track''s popularity, or the day as a number of days since 1970-01-01 UTC.';
@@ -428,7 +428,7 @@ LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET jit 
     GROUP BY r.user_id
 $$;
 COMMENT ON FUNCTION sparkify.count_lists(bigint) IS
-    'Every stored list of a model, counted afresh: the columns of list_totals.';
+    'Part of refresh_summaries(): every stored list of a model, counted afresh: the columns of list_totals.';
 
 CREATE FUNCTION sparkify.count_recommended(model_id bigint) RETURNS TABLE (track_id text, lists bigint)
 LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET jit = off SET work_mem = '64MB' AS $$
@@ -438,7 +438,7 @@ LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET jit 
     GROUP BY r.track_id
 $$;
 COMMENT ON FUNCTION sparkify.count_recommended(bigint) IS
-    'How many stored lists of a model name each track, counted afresh: the columns of recommended_totals.';
+    'Part of refresh_summaries(): how many stored lists of a model name each track, counted afresh: the columns of recommended_totals.';
 
 CREATE VIEW sparkify.changed_lists AS
 SELECT u.model_id, u.user_id, l.recommendations, l.genres, l.artists, l.popularity, l.popularity_known

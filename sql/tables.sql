@@ -85,10 +85,10 @@ CREATE TABLE sparkify.listening_events (
     skipped    boolean,
     session_id text COLLATE "C",
     event_id   uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid(),
-    PRIMARY KEY (user_id, played_at, event_id)
+    PRIMARY KEY (user_id, played_at, event_id) INCLUDE (track_id, ms_played)
 );
 COMMENT ON TABLE sparkify.listening_events IS
-    'Plays. Written by generate_events(), ingest_events() or INSERT; the key serves a user''s history.';
+    'Plays. Written by generate_events(), ingest_events() or INSERT; the key holds a user''s history together.';
 COMMENT ON COLUMN sparkify.listening_events.event_id IS 'The same (user_id, played_at, event_id) delivered again is a duplicate.';
 
 CREATE TABLE sparkify.rejected_events (

@@ -76,7 +76,7 @@ CREATE VIEW sparkify.user_top_tracks AS
 SELECT e.user_id, t.track_name AS name, pg_catalog.count(*) AS plays, 1::bigint AS listeners, t.track_id, t.primary_artist
 FROM sparkify.listening_events e
 JOIN sparkify.tracks t ON t.track_id = e.track_id
-GROUP BY e.user_id, t.track_id;
+GROUP BY e.user_id, t.track_id, t.track_name, t.primary_artist;
 COMMENT ON VIEW sparkify.user_top_tracks IS 'Plays by user and track of the catalogue. Filter by user_id, which reads that user''s events only.';
 COMMENT ON COLUMN sparkify.user_top_tracks.user_id IS 'The user.';
 COMMENT ON COLUMN sparkify.user_top_tracks.name IS 'Name of the track.';

@@ -28,22 +28,56 @@ impl Strategy {
     }
 }
 
-/// The plays of one user that count, while they are read.
+/// Plays whose vectors are asked for ahead of their use.
+const AHEAD: usize = 8;
+
+/// The plays of one user up to now, while they are read.
 #[derive(Default)]
 pub struct History {
-    plays: Vec<(u32, i64, Option<i32>)>,
+    /// The ids of the tracks, one after the other.
+    track_ids: String,
+    /// Where each play's id ends, when it was, how long it was heard.
+    plays: Vec<(usize, i64, Option<i32>)>,
     /// Whether a play lies in the future, and will count later.
     pub future: bool,
 }
 
+/// A play of a track that the index has.
+#[derive(Clone, Copy)]
+struct KnownPlay {
+    position: u32,
+    played_at: i64,
+    ms_played: Option<i32>,
+}
+
 impl History {
     /// Takes a play; `now` is in microseconds since 2000-01-01 00:00 UTC.
-    pub fn add(&mut self, index: &Index, play: &StoredPlay, now: i64) {
+    pub fn add(&mut self, play: &StoredPlay, now: i64) {
         if play.played_at > now {
             self.future = true;
-        } else if let Some(position) = index.position(play.track_id) {
-            self.plays.push((position, play.played_at, play.ms_played));
+            return;
         }
+        self.track_ids.push_str(play.track_id);
+        self.plays.push((self.track_ids.len(), play.played_at, play.ms_played));
+    }
+
+    /// The plays that count.
+    fn known(&self, index: &Index) -> Vec<KnownPlay> {
+        let mut start = 0;
+        let track_ids = self.plays.iter().map(|&(end, ..)| {
+            let id = &self.track_ids[start..end];
+            start = end;
+            id
+        });
+        let mut known = Vec::with_capacity(self.plays.len());
+        let mut plays = self.plays.iter();
+        index.positions(track_ids, |position| {
+            let play = plays.next();
+            if let (Some(position), Some(&(_, played_at, ms_played))) = (position, play) {
+                known.push(KnownPlay { position, played_at, ms_played });
+            }
+        });
+        known
     }
 
     /// What the ranking needs, from the plays or, where they say nothing, the declared taste.
@@ -54,12 +88,18 @@ impl History {
         declared: &Declared,
         centroid: impl Fn(&str) -> Option<Vec<f32>>,
     ) -> Listener {
-        let plays = self.plays.iter().map(|&(position, played_at, ms_played)| Play {
-            embedding: index.vector(position),
-            norm: index.norm(position),
-            played_at,
-            ms_played,
-            duration_ms: index.duration_ms(position),
+        let known = self.known(index);
+        let plays = known.iter().enumerate().map(|(at, play)| {
+            if let Some(later) = known.get(at + AHEAD) {
+                index.prefetch(later.position);
+            }
+            Play {
+                embedding: index.vector(play.position),
+                norm: index.norm(play.position),
+                played_at: play.played_at,
+                ms_played: play.ms_played,
+                duration_ms: index.duration_ms(play.position),
+            }
         });
         let (vector, strategy) = match taste::listened(index.dims(), half_life_days, plays) {
             Some(vector) => (vector, Strategy::Listened),
@@ -68,7 +108,7 @@ impl History {
                 None => (Vec::new(), Strategy::Popular),
             },
         };
-        let mut played: Vec<u32> = self.plays.iter().map(|play| play.0).collect();
+        let mut played: Vec<u32> = known.iter().map(|play| play.position).collect();
         played.sort_unstable();
         played.dedup();
         let mut songs: Vec<u32> = played.iter().map(|&position| index.song(position)).collect();

@@ -10,6 +10,7 @@ use super::interrupt;
 use super::listener::{self, History, Listener, Strategy};
 use crate::error::{in_range, or_raise, raise, required};
 use crate::storage::serving::TrackRow;
+use crate::storage::spi::under_own_search_path;
 use crate::storage::{catalogue_index, listeners, models, serving};
 
 /// A recommended or similar track.
@@ -104,7 +105,7 @@ fn recommend_rows(
     };
     let mut history = History::default();
     let now = listener::now();
-    listeners::plays_of(user_id, |play| history.add(&index, &play, now));
+    listeners::plays_of(user_id, |play| history.add(&play, now));
     let centroids = |genre: &str| {
         models::genre_embeddings(model.model_id, Some(vec![genre.to_owned()])).remove(genre)
     };
@@ -138,7 +139,6 @@ fn checked_n(n: Option<i32>) -> usize {
 
 #[expect(clippy::type_complexity, reason = "the shape of the SQL function")]
 #[pg_extern(stable, parallel_safe, cost = 10000)]
-#[search_path(pg_catalog, pg_temp)]
 fn recommend(
     user_id: Option<&str>,
     n: default!(Option<i32>, 10),
@@ -160,13 +160,12 @@ fn recommend(
         name!(model_id, i64),
     ),
 > {
-    let (shown, strategy, model_id) = recommend_rows(
-        required(user_id, "user_id"),
-        checked_n(n),
-        &Filters::new(exclude, candidates, genres),
-        required(distinct_songs, "distinct_songs"),
-        model_id,
-    );
+    let user_id = required(user_id, "user_id");
+    let n = checked_n(n);
+    let filters = Filters::new(exclude, candidates, genres);
+    let distinct_songs = required(distinct_songs, "distinct_songs");
+    let (shown, strategy, model_id) =
+        under_own_search_path(|| recommend_rows(user_id, n, &filters, distinct_songs, model_id));
     TableIterator::new(shown.into_iter().map(move |row| {
         let TrackRow { track_name, primary_artist, genre } = row.track;
         let strategy = strategy.name();
@@ -197,7 +196,6 @@ fn recommend_json(user_id: Option<&str>, n: default!(Option<i32>, 10)) -> pgrx::
 
 #[expect(clippy::type_complexity, reason = "the shape of the SQL function")]
 #[pg_extern(stable, parallel_safe, cost = 10000)]
-#[search_path(pg_catalog, pg_temp)]
 fn similar_tracks(
     track_id: Option<&str>,
     n: default!(Option<i32>, 10),
@@ -221,6 +219,21 @@ fn similar_tracks(
     let n = checked_n(n);
     let filters = Filters::new(exclude, candidates, genres);
     let distinct_songs = required(distinct_songs, "distinct_songs");
+    let shown =
+        under_own_search_path(|| similar_rows(track_id, n, &filters, distinct_songs, model_id));
+    TableIterator::new(shown.into_iter().map(|row| {
+        let TrackRow { track_name, primary_artist, genre } = row.track;
+        (row.rank, row.track_id, track_name, primary_artist, genre, row.score)
+    }))
+}
+
+fn similar_rows(
+    track_id: &str,
+    n: usize,
+    filters: &Filters,
+    distinct_songs: bool,
+    model_id: Option<i64>,
+) -> Vec<Shown> {
     let model = models::resolve(model_id);
     let packed = catalogue_index::load(&model);
     let index = packed.index();
@@ -241,11 +254,7 @@ fn similar_tracks(
         distinct_songs,
         exclude_songs: &[],
     };
-    let shown = show(&index, &query, |query| or_raise(rank::top_n(&index, query, &interrupt)));
-    TableIterator::new(shown.into_iter().map(|row| {
-        let TrackRow { track_name, primary_artist, genre } = row.track;
-        (row.rank, row.track_id, track_name, primary_artist, genre, row.score)
-    }))
+    show(&index, &query, |query| or_raise(rank::top_n(&index, query, &interrupt)))
 }
 
 fn raise_unknown_track(track_id: &str, model_id: i64) -> ! {

@@ -176,7 +176,7 @@ impl<'a> Batch<'a> {
                 self.complete(users, &mut listeners, &mut history);
             }
             if users.get(listeners.len()).is_some_and(|user| user.0 == play.user_id) {
-                history.add(self.index, &play, self.now);
+                history.add(&play, self.now);
             }
         };
         match span {

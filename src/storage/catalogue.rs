@@ -32,7 +32,7 @@ pub fn lock_tracks() {
 /// Hands every raw row, and its index, to `each`.
 pub fn read_raw_tracks(mut each: impl FnMut(&RawTrack, Option<&str>)) {
     let sql = format!("SELECT {}, row_index FROM sparkify.raw_tracks", RAW_COLUMNS.join(", "));
-    spi::select_streaming(&sql, &[], true, |row| {
+    spi::select_now(&sql, &[], |row| {
         each(&raw_track(row), row.text(RAW_COLUMNS.len()));
     });
 }
@@ -48,7 +48,7 @@ pub fn write_refusals(refusals: &[Refusal]) {
     }
     let mut known = HashSet::new();
     let sql = format!("SELECT {} FROM sparkify.rejected_tracks", RAW_COLUMNS.join(", "));
-    spi::select_streaming(&sql, &[], true, |row| {
+    spi::select_now(&sql, &[], |row| {
         known.insert(row_hash(&raw_track(row)));
     });
     let mut new = refusals.iter().filter(|refusal| {
@@ -72,7 +72,7 @@ pub fn write_tracks(tracks: &[Track]) -> u64 {
         tracks.iter().map(|track| (track.track_id.as_str(), track)).collect();
     let mut changed = Vec::new();
     let sql = format!("SELECT {} FROM sparkify.tracks", columns().join(", "));
-    spi::select_streaming(&sql, &[], true, |row| {
+    spi::select_now(&sql, &[], |row| {
         if let Some(track) = row.text(0).and_then(|track_id| new.remove(track_id))
             && *track != stored_track(row)
         {
@@ -94,7 +94,7 @@ pub fn write_generated(generator: Generator, n: usize) -> u64 {
     let end = format!("{}`", &GENERATED_PREFIX[..GENERATED_PREFIX.len() - 1]);
     let range = [DatumWithOid::from(GENERATED_PREFIX), DatumWithOid::from(end)];
     let sql = "SELECT track_id FROM sparkify.tracks WHERE track_id >= $1 AND track_id < $2";
-    spi::select_streaming(sql, &range, true, |row| {
+    spi::select_now(sql, &range, |row| {
         known.extend(row.text(0).map(|track_id| track_id.as_bytes().to_vec()));
     });
     let mut tracks = generator.take(n).filter(|track| {

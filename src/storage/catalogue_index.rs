@@ -119,11 +119,10 @@ fn check_privileges() -> bool {
 fn build(model: &Model) -> AlignedBytes {
     let mut builder: Option<IndexBuilder> = None;
     let mut embedding = Vec::new();
-    spi::select_streaming(
+    spi::select(
         "SELECT track_id, embedding, song_key, duration_ms FROM sparkify.track_embeddings \
          WHERE model_id = $1 ORDER BY track_id",
         &[model.model_id.into()],
-        false,
         |row| {
             let track_id = row.text(0).unwrap_or_default();
             let readable = row.reals_into(1, &mut embedding);

@@ -38,7 +38,7 @@ fn push_numbers(columns: &mut [Vec<f64>], features: &[Feature], row: &Row, first
 pub fn read_features(features: &[Feature]) -> Vec<Vec<f64>> {
     let mut columns = vec![Vec::new(); features.len()];
     let sql = format!("SELECT {} FROM sparkify.tracks", names(features));
-    spi::select_streaming(&sql, &[], false, |row| push_numbers(&mut columns, features, row, 0));
+    spi::select(&sql, &[], |row| push_numbers(&mut columns, features, row, 0));
     columns
 }
 
@@ -50,7 +50,7 @@ pub fn read_named_features(features: &[Feature]) -> (Vec<(String, String)>, Vec<
         "SELECT track_id, track_name, {} FROM sparkify.tracks ORDER BY track_id",
         names(features)
     );
-    spi::select_streaming(&sql, &[], false, |row| {
+    spi::select(&sql, &[], |row| {
         let text = |column| row.text(column).unwrap_or_default().to_owned();
         tracks.push((text(0), text(1)));
         push_numbers(&mut columns, features, row, 2);
@@ -78,7 +78,7 @@ pub fn read_all() -> AllColumns {
     let texts = TEXT_COLUMNS.map(|(_, _, expression)| expression).join(", ");
     let sql = format!("SELECT {texts}, {EXPLICIT}, {} FROM sparkify.tracks", names(&FEATURES));
     let first = TEXT_COLUMNS.len();
-    spi::select_streaming(&sql, &[], false, |row| {
+    spi::select(&sql, &[], |row| {
         for (column, summary) in all.texts.iter_mut().enumerate() {
             summary.push(row.text(column));
         }

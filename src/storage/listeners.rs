@@ -97,22 +97,20 @@ fn read_play<'a>(row: &Row<'a>) -> StoredPlay<'a> {
 
 /// The plays of all users from `first` to `last`, by user, in the order of the key.
 pub fn plays_between(first: &str, last: &str, mut each: impl FnMut(StoredPlay)) {
-    spi::select_streaming(
+    spi::select_now(
         "SELECT user_id, track_id, played_at, ms_played FROM sparkify.listening_events \
          WHERE user_id >= $1 AND user_id <= $2 ORDER BY user_id, played_at, event_id",
         &[first.into(), last.into()],
-        true,
         |row| each(read_play(row)),
     );
 }
 
 /// The plays of some users, by user, in the order of the key.
 pub fn plays_of_all(user_ids: &[String], mut each: impl FnMut(StoredPlay)) {
-    spi::select_streaming(
+    spi::select_now(
         "SELECT user_id, track_id, played_at, ms_played FROM sparkify.listening_events \
          WHERE user_id = ANY ($1) ORDER BY user_id, played_at, event_id",
         &[user_ids.to_vec().into()],
-        true,
         |row| each(read_play(row)),
     );
 }

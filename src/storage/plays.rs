@@ -9,10 +9,9 @@ use super::spi;
 /// What each track counts towards, under the caller's snapshot.
 pub fn names() -> HashMap<String, Names> {
     let mut names = HashMap::new();
-    spi::select_streaming(
+    spi::select(
         "SELECT track_id, primary_artist, primary_genre, popularity FROM sparkify.tracks",
         &[],
-        false,
         |row| {
             let track = row.text(0).unwrap_or_default().to_owned();
             let popularity = row.i32(3).map(|popularity| popularity.to_string());
@@ -27,10 +26,9 @@ pub fn names() -> HashMap<String, Names> {
 
 /// Hands every play to `each`, under the caller's snapshot: user, track, time and whether it was skipped.
 pub fn each_play(mut each: impl FnMut(&str, &str, i64, Option<bool>)) {
-    spi::select_streaming(
+    spi::select(
         "SELECT user_id, track_id, played_at, skipped FROM sparkify.listening_events",
         &[],
-        false,
         |row| {
             let (user, track) = (row.text(0).unwrap_or_default(), row.text(1).unwrap_or_default());
             each(user, track, row.timestamp(2).unwrap_or_default(), row.bool(3));

@@ -67,7 +67,7 @@ pub fn popularity(index: &Index) -> (Vec<u64>, Vec<i32>) {
             plays[at as usize] = row.i64(1).unwrap_or_default() as u64;
         }
     });
-    spi::select_streaming("SELECT track_id, popularity FROM sparkify.tracks", &[], false, |row| {
+    spi::select("SELECT track_id, popularity FROM sparkify.tracks", &[], |row| {
         if let Some(at) = row.text(0).and_then(|id| index.position(id)) {
             popularity[at as usize] = row.i32(1).unwrap_or_default();
         }
@@ -78,7 +78,7 @@ pub fn popularity(index: &Index) -> (Vec<u64>, Vec<i32>) {
 /// Positions in the index of tracks that are gone from the catalogue, under a new snapshot.
 pub fn deleted_positions(index: &Index) -> Vec<u32> {
     let mut alive = vec![false; index.len()];
-    spi::select_streaming("SELECT track_id FROM sparkify.tracks", &[], true, |row| {
+    spi::select_now("SELECT track_id FROM sparkify.tracks", &[], |row| {
         if let Some(at) = row.text(0).and_then(|id| index.position(id)) {
             alive[at as usize] = true;
         }

@@ -60,13 +60,19 @@ pub enum Snapshot {
     Fresh,
 }
 
+fn select(snapshot: Snapshot, sql: &str, each: impl FnMut(&Row)) {
+    match snapshot {
+        Snapshot::Callers => spi::select(sql, &[], each),
+        Snapshot::Fresh => spi::select_now(sql, &[], each),
+    }
+}
+
 /// The simulation that has begun.
 pub fn state(snapshot: Snapshot) -> Option<State> {
     let mut state = None;
-    spi::select_streaming(
+    select(
+        snapshot,
         "SELECT seed, options, calibration, started_at, simulated_until FROM sparkify.simulator_state",
-        &[],
-        snapshot == Snapshot::Fresh,
         |row| {
             state = Some(State {
                 seed: row.i64(0).unwrap_or_default(),
@@ -109,12 +115,11 @@ pub fn forget() -> u64 {
 
 /// The catalogue in the order of the ids.
 pub fn read_tracks(snapshot: Snapshot, mut each: impl FnMut(TrackFacts)) {
-    spi::select_streaming(
+    select(
+        snapshot,
         "SELECT track_id, artists[1], genres, popularity, duration_ms, \
                 danceability, energy, acousticness, valence \
          FROM sparkify.tracks ORDER BY track_id",
-        &[],
-        snapshot == Snapshot::Fresh,
         |row| {
             let genres = row.texts(2).unwrap_or_default();
             let genres: Vec<&str> = genres.iter().map(String::as_str).collect();
@@ -148,13 +153,12 @@ pub struct StoredUser {
 
 /// All users in the order of their ids.
 pub fn read_users(snapshot: Snapshot, mut each: impl FnMut(StoredUser)) {
-    spi::select_streaming(
+    select(
+        snapshot,
         "SELECT u.user_id, u.age, u.country, u.genre_weights, t.genre_weights, t.artist_weights, \
                 t.moods, t.activity, t.rhythm, t.impatience, t.stay, t.arrives_at \
          FROM sparkify.users AS u LEFT JOIN sparkify.simulated_tastes AS t USING (user_id) \
          ORDER BY u.user_id",
-        &[],
-        snapshot == Snapshot::Fresh,
         |row| {
             each(StoredUser {
                 user_id: row.text(0).unwrap_or_default().to_owned(),
@@ -193,10 +197,9 @@ fn taste(row: &Row, rhythm: &str) -> Option<TasteRecord> {
 
 /// The ids that [`sparkify_core::simulate::people()`] could give and that are taken.
 pub fn taken_ids(mut each: impl FnMut(&str)) {
-    spi::select_streaming(
+    spi::select_now(
         "SELECT user_id FROM sparkify.users WHERE user_id >= 'user_' AND user_id < 'user`'",
         &[],
-        true,
         |row| each(row.text(0).unwrap_or_default()),
     );
 }
@@ -327,11 +330,10 @@ pub struct Heard<'a> {
 
 /// All plays under the caller's snapshot, each user's together and in the order of time.
 pub fn read_plays(mut each: impl FnMut(Heard)) {
-    spi::select_streaming(
+    spi::select(
         "SELECT user_id, track_id, played_at, ms_played, skipped, session_id \
          FROM sparkify.listening_events ORDER BY user_id, played_at, event_id",
         &[],
-        false,
         |row| {
             each(Heard {
                 user_id: row.text(0).unwrap_or_default(),

@@ -1,24 +1,22 @@
 //! Statements over kept plans, with rows read in place.
 //!
-//! A statement is prepared once a backend and its plan kept; rows are decoded
-//! without a copy where the type allows it. [`select`] reads under the
-//! caller's snapshot, so that several reads of one call see one state of the
-//! database, and it works in parallel workers and on standbys. [`select_now`]
-//! and [`execute`] take a new snapshot and see what this call wrote.
+//! A statement is prepared once a backend and its plan kept. Rows go from the
+//! executor to a callback one by one, however many there are, and are decoded
+//! without a copy where the type allows it. [`select`] reads under the caller's
+//! snapshot, so that several reads of one call see one state of the database,
+//! and it works in parallel workers and on standbys. [`select_now`] and
+//! [`execute`] take a new snapshot and see what this call wrote.
 #![expect(unsafe_code, reason = "the server's SPI is a C interface")]
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::ffi::CString;
+use std::ffi::{CString, c_int};
 use std::marker::PhantomData;
 
 use pgrx::datum::DatumWithOid;
-use pgrx::{FromDatum, PgSqlErrorCode, pg_sys};
+use pgrx::{FromDatum, PgSqlErrorCode, pg_guard, pg_sys};
 
 use crate::error::raise;
-
-/// How many rows a cursor brings at a time.
-const FETCH: i64 = 4096;
 
 thread_local! {
     /// Kept plans by statement text. Plans outlive transactions and are revalidated by the server.
@@ -51,7 +49,7 @@ impl<'a> Row<'a> {
     /// A `text` value.
     pub fn text(&self, column: usize) -> Option<&'a str> {
         let datum = self.datum(column, pg_sys::TEXTOID)?;
-        // SAFETY: the datum is a text of this row; a detoasted copy lives in the row's memory context.
+        // SAFETY: the datum is a text of this row; a detoasted copy lives as long as the row.
         unsafe {
             let varlena = pg_sys::pg_detoast_datum_packed(datum.cast_mut_ptr());
             Some(pgrx::varlena::text_to_rust_str_unchecked(varlena))
@@ -176,7 +174,13 @@ fn plan(sql: &str, args: &[DatumWithOid]) -> pg_sys::SPIPlanPtr {
     let mut types: Vec<pg_sys::Oid> = args.iter().map(DatumWithOid::oid).collect();
     // SAFETY: connected; text and types are valid for the call; a kept plan is never freed.
     unsafe {
-        let plan = pg_sys::SPI_prepare(text.as_ptr(), types.len() as i32, types.as_mut_ptr());
+        // A plan that no argument changes: there is one to make, in the first call.
+        let plan = pg_sys::SPI_prepare_cursor(
+            text.as_ptr(),
+            types.len() as c_int,
+            types.as_mut_ptr(),
+            pg_sys::CURSOR_OPT_GENERIC_PLAN as c_int,
+        );
         if plan.is_null() {
             expect(pg_sys::SPI_result, 0, "prepare");
         }
@@ -186,67 +190,142 @@ fn plan(sql: &str, args: &[DatumWithOid]) -> pg_sys::SPIPlanPtr {
     }
 }
 
-/// The values and null flags of arguments, in the form SPI takes.
-fn bind(args: &[DatumWithOid]) -> (Vec<pg_sys::Datum>, Vec<std::ffi::c_char>) {
-    args.iter()
-        .map(|arg| match arg.datum() {
-            // The datum's owner is borrowed by `args`, which outlives the statement.
-            Some(datum) => (datum.sans_lifetime(), b' ' as std::ffi::c_char),
-            None => (pg_sys::Datum::from(0), b'n' as std::ffi::c_char),
-        })
-        .unzip()
-}
-
-/// Hands every row of the current result to `each`.
-fn visit(each: &mut dyn FnMut(&Row)) -> usize {
-    // SAFETY: SPI_tuptable is the result of the statement just executed, with
-    // SPI_processed tuples of its descriptor.
+/// Arguments in the form the executor takes, in memory of the open connection.
+fn bind(args: &[DatumWithOid]) -> pg_sys::ParamListInfo {
+    // SAFETY: connected; the list has room for as many parameters as are written.
     unsafe {
-        let table = pg_sys::SPI_tuptable;
-        if table.is_null() {
-            return 0;
+        let list = pg_sys::makeParamList(args.len() as i32);
+        let params = (*list).params.as_mut_ptr();
+        for (i, arg) in args.iter().enumerate() {
+            // The datum's owner is borrowed by `args`, which outlives the statement.
+            let datum = arg.datum().map(|datum| datum.sans_lifetime());
+            *params.add(i) = pg_sys::ParamExternData {
+                value: datum.unwrap_or(pg_sys::Datum::from(0)),
+                isnull: datum.is_none(),
+                pflags: pg_sys::PARAM_FLAG_CONST as u16,
+                ptype: arg.oid(),
+            };
         }
-        let rows = pg_sys::SPI_processed as usize;
-        let descriptor = (*table).tupdesc;
-        let columns = (*descriptor).natts as usize;
-        let types: Vec<pg_sys::Oid> =
-            (1..=columns).map(|i| pg_sys::SPI_gettypeid(descriptor, i as i32)).collect();
-        let mut values = vec![pg_sys::Datum::from(0); columns];
-        let mut nulls = vec![false; columns];
-        for i in 0..rows {
-            let tuple = *(*table).vals.add(i);
-            pg_sys::heap_deform_tuple(tuple, descriptor, values.as_mut_ptr(), nulls.as_mut_ptr());
-            each(&Row { values: &values, nulls: &nulls, types: &types });
-        }
-        rows
+        list
     }
 }
 
-fn run(sql: &str, args: &[DatumWithOid], read_only: bool, each: &mut dyn FnMut(&Row)) -> u64 {
+/// Does something with a row, and says whether it wants another.
+type Each<'a> = dyn FnMut(&Row) -> bool + 'a;
+
+/// Where the executor sends its rows: one after the other to a callback, as they
+/// lie in the executor's slot.
+#[repr(C)]
+struct Receiver<'a> {
+    base: pg_sys::DestReceiver,
+    each: &'a mut Each<'a>,
+    types: Vec<pg_sys::Oid>,
+    /// Holds what reading a row needs, until the next row.
+    memory: pg_sys::MemoryContext,
+}
+
+impl<'a> Receiver<'a> {
+    /// Lives no longer than the open connection.
+    fn new(each: &'a mut Each<'a>) -> Self {
+        let base = pg_sys::DestReceiver {
+            receiveSlot: Some(receive),
+            rStartup: Some(start_receiving),
+            rShutdown: Some(nothing),
+            rDestroy: Some(nothing),
+            // Of SPI's point of view any that is neither its own nor none.
+            mydest: pg_sys::CommandDest::DestTuplestore,
+        };
+        // SAFETY: the context goes with its parent, the connection's own.
+        let memory = unsafe {
+            pg_sys::AllocSetContextCreateInternal(
+                pg_sys::CurrentMemoryContext,
+                c"sparkify row".as_ptr(),
+                pg_sys::ALLOCSET_SMALL_MINSIZE as usize,
+                pg_sys::ALLOCSET_SMALL_INITSIZE as usize,
+                pg_sys::ALLOCSET_DEFAULT_MAXSIZE as usize,
+            )
+        };
+        Receiver { base, each, types: Vec::new(), memory }
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn start_receiving(
+    receiver: *mut pg_sys::DestReceiver,
+    _operation: c_int,
+    descriptor: pg_sys::TupleDesc,
+) {
+    // SAFETY: the executor passes the receiver it was given, and the descriptor of its rows.
+    unsafe {
+        let columns = (*descriptor).natts;
+        let receiver = receiver.cast::<Receiver>();
+        (*receiver).types = (1..=columns).map(|i| pg_sys::SPI_gettypeid(descriptor, i)).collect();
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn receive(
+    slot: *mut pg_sys::TupleTableSlot,
+    receiver: *mut pg_sys::DestReceiver,
+) -> bool {
+    // SAFETY: as above; once its attributes are fetched a slot has as many values as columns.
+    unsafe {
+        let receiver = &mut *receiver.cast::<Receiver>();
+        let columns = receiver.types.len();
+        if ((*slot).tts_nvalid as usize) < columns {
+            pg_sys::slot_getsomeattrs_int(slot, columns as c_int);
+        }
+        let row = Row {
+            values: std::slice::from_raw_parts((*slot).tts_values, columns),
+            nulls: std::slice::from_raw_parts((*slot).tts_isnull, columns),
+            types: &receiver.types,
+        };
+        let before = pg_sys::MemoryContextSwitchTo(receiver.memory);
+        let more = (receiver.each)(&row);
+        pg_sys::MemoryContextSwitchTo(before);
+        pg_sys::MemoryContextReset(receiver.memory);
+        more
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn nothing(_receiver: *mut pg_sys::DestReceiver) {}
+
+fn run(sql: &str, args: &[DatumWithOid], read_only: bool, each: &mut Each) -> u64 {
     let _connection = Connection::open();
     let plan = plan(sql, args);
-    let (mut values, nulls) = bind(args);
-    // SAFETY: the plan was prepared with as many arguments as are bound.
+    let mut receiver = Receiver::new(each);
+    // SAFETY: the plan was prepared with as many arguments as are bound; the
+    // receiver lives until the executor has ended.
     unsafe {
-        let code =
-            pg_sys::SPI_execute_plan(plan, values.as_mut_ptr(), nulls.as_ptr(), read_only, 0);
+        let options = pg_sys::SPIExecuteOptions {
+            params: bind(args),
+            read_only,
+            dest: &raw mut receiver.base,
+            ..Default::default()
+        };
+        let code = pg_sys::SPI_execute_plan_extended(plan, &options);
         if code < 0 {
             expect(code, 0, "execute");
         }
-        let processed = pg_sys::SPI_processed;
-        visit(each);
-        processed
+        pg_sys::SPI_processed
     }
 }
 
-/// Reads rows under the caller's snapshot; the whole result is in memory at once.
+/// Reads rows under the caller's snapshot.
 pub fn select(sql: &str, args: &[DatumWithOid], mut each: impl FnMut(&Row)) {
-    run(sql, args, true, &mut each);
+    run(sql, args, true, &mut |row| {
+        each(row);
+        true
+    });
 }
 
 /// Reads rows under a new snapshot: what this call has written, and what others have committed meanwhile.
 pub fn select_now(sql: &str, args: &[DatumWithOid], mut each: impl FnMut(&Row)) {
-    run(sql, args, false, &mut each);
+    run(sql, args, false, &mut |row| {
+        each(row);
+        true
+    });
 }
 
 /// The first row of a read under the caller's snapshot.
@@ -256,12 +335,36 @@ pub fn select_first<T>(
     mut read: impl FnMut(&Row) -> T,
 ) -> Option<T> {
     let mut first = None;
-    select(sql, args, |row| {
-        if first.is_none() {
-            first = Some(read(row));
-        }
+    run(sql, args, true, &mut |row| {
+        first = Some(read(row));
+        false
     });
     first
+}
+
+/// Does `work` under the search path that every function of ours has. For
+/// functions that give rows one a call: a `SET` clause would be entered and left
+/// for each row.
+pub fn under_own_search_path<T>(work: impl FnOnce() -> T) -> T {
+    // SAFETY: in a transaction; where `work` raises, its end restores the path.
+    let level = unsafe {
+        let level = pg_sys::NewGUCNestLevel();
+        pg_sys::set_config_option(
+            c"search_path".as_ptr(),
+            c"pg_catalog, pg_temp".as_ptr(),
+            pg_sys::GucContext::PGC_USERSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_SAVE,
+            true,
+            0,
+            false,
+        );
+        level
+    };
+    let result = work();
+    // SAFETY: the level was entered above.
+    unsafe { pg_sys::AtEOXact_GUC(true, level) };
+    result
 }
 
 /// Does `work` under a snapshot of this moment in place of the caller's.
@@ -276,38 +379,13 @@ pub fn under_new_snapshot<T>(work: impl FnOnce() -> T) -> T {
 
 /// Executes a statement that writes; gives the number of rows it processed.
 pub fn execute(sql: &str, args: &[DatumWithOid]) -> u64 {
-    run(sql, args, false, &mut |_| {})
+    run(sql, args, false, &mut |_| true)
 }
 
 /// Executes a statement that writes and returns rows.
 pub fn execute_returning(sql: &str, args: &[DatumWithOid], mut each: impl FnMut(&Row)) -> u64 {
-    run(sql, args, false, &mut each)
-}
-
-/// Reads rows through a cursor, a few thousand in memory at a time. `fresh`
-/// takes a new snapshot, otherwise the caller's is used.
-pub fn select_streaming(sql: &str, args: &[DatumWithOid], fresh: bool, mut each: impl FnMut(&Row)) {
-    let _connection = Connection::open();
-    let plan = plan(sql, args);
-    let (mut values, nulls) = bind(args);
-    // SAFETY: as in `run`; the portal is closed before the connection is.
-    unsafe {
-        let portal = pg_sys::SPI_cursor_open(
-            std::ptr::null(),
-            plan,
-            values.as_mut_ptr(),
-            nulls.as_ptr(),
-            !fresh,
-        );
-        loop {
-            pgrx::check_for_interrupts!();
-            pg_sys::SPI_cursor_fetch(portal, true, FETCH as _);
-            let rows = visit(&mut each);
-            pg_sys::SPI_freetuptable(pg_sys::SPI_tuptable);
-            if rows == 0 {
-                break;
-            }
-        }
-        pg_sys::SPI_cursor_close(portal);
-    }
+    run(sql, args, false, &mut |row| {
+        each(row);
+        true
+    })
 }

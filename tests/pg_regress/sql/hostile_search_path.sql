@@ -90,6 +90,41 @@ INSERT INTO sparkify.tracks (track_id, track_name, artists, energy) VALUES ('hot
 SELECT sparkify.build_embeddings(2);
 SELECT sparkify.activate_model(1);
 SELECT sparkify.refresh_recommendations(2, model_id => 2);
+INSERT INTO sparkify.raw_tracks (track_id, artists, track_name, tempo) VALUES ('raw', 'A;B', 'Raw', '120'), (NULL, 'A', 'B', 'C');
+SELECT step, rows FROM sparkify.clean_tracks() LIMIT 2;
+SELECT sparkify.generate_tracks(100);
+SELECT sparkify.generate_users(20, until => '2025-01-01');
+SELECT sparkify.generate_events(10, days => 30, until => '2025-01-01') IS NULL AS empty;
+SELECT sparkify.generate_events(10, days => 30, until => '2025-01-02') IS NULL AS empty;
+SELECT pg_catalog.bool_and(metric IS NULL) AS empty FROM sparkify.simulation_report();
+SELECT column_name, rows FROM sparkify.profile_tracks() LIMIT 1;
+SELECT feature_a, feature_b FROM sparkify.correlate_tracks() LIMIT 1;
+SELECT bin FROM sparkify.histogram_tracks('tempo', 2);
+SELECT pg_catalog.bool_and(track_id IS NULL) AS empty FROM sparkify.outlier_tracks();
+SELECT pg_catalog.bool_and(genre IS NULL) AS empty FROM sparkify.genre_distribution;
+SELECT pg_catalog.bool_and(artist IS NULL) AS empty FROM sparkify.artist_distribution;
+SELECT sparkify.reset_simulation() IS NULL AS empty;
+-- A procedure that commits has no search_path of its own, nor has a function called for each event.
+SELECT * FROM sparkify.ingest_events('[{"user_id": "new", "track_id": "raw", "played_at": "2025-01-02T03:04:05Z"}, {"user_id": 1}]');
+SELECT sparkify.read_played_at('2025-01-02T03:04:05') IS NULL AS empty, sparkify.read_played_at('now') IS NULL AS empty;
+CALL sparkify.run_pipeline(dims => 2, n => 3);
+SELECT step, status FROM sparkify.pipeline_runs ORDER BY started_at, step;
+SELECT sparkify.refresh_summaries() IS NULL AS empty;
+DELETE FROM sparkify.listening_events;
+DELETE FROM sparkify.user_recommendations;
+UPDATE sparkify.tracks SET popularity = 1;
+SELECT pg_catalog.max(pg_catalog.length(x::text)) IS NULL AS empty FROM (
+    SELECT pg_catalog.to_jsonb(v) FROM sparkify.recommendation_details AS v
+    UNION ALL SELECT pg_catalog.to_jsonb(v) FROM sparkify.top_artists AS v
+    UNION ALL SELECT pg_catalog.to_jsonb(v) FROM sparkify.top_tracks AS v
+    UNION ALL SELECT pg_catalog.to_jsonb(v) FROM sparkify.genre_plays AS v
+    UNION ALL SELECT pg_catalog.to_jsonb(v) FROM sparkify.daily_plays AS v
+    UNION ALL SELECT pg_catalog.to_jsonb(v) FROM sparkify.user_top_artists AS v
+    UNION ALL SELECT pg_catalog.to_jsonb(v) FROM sparkify.user_top_tracks AS v
+    UNION ALL SELECT pg_catalog.to_jsonb(v) FROM sparkify.user_genre_plays AS v
+    UNION ALL SELECT pg_catalog.to_jsonb(v) FROM sparkify.pipeline_status AS v
+    UNION ALL SELECT pg_catalog.to_jsonb(v) FROM sparkify.model_history AS v
+    UNION ALL SELECT pg_catalog.to_jsonb(v) FROM sparkify.recommendation_coverage AS v) AS views (x);
 TRUNCATE sparkify.listening_events, sparkify.users, sparkify.user_recommendations, sparkify.track_embeddings;
 DELETE FROM sparkify.models;
 SELECT * FROM sparkify.recommend('ann');

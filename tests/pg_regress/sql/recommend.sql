@@ -57,6 +57,7 @@ SELECT DISTINCT model_id FROM sparkify.recommend('ann');
 INSERT INTO sparkify.listening_events (user_id, track_id, played_at, ms_played) VALUES
     ('pam', 'b3', '2999-01-01', NULL), ('pam', 'nowhere', '2025-01-01', NULL);
 SELECT rank, track_id, strategy FROM sparkify.recommend('pam', 2);
+DELETE FROM sparkify.listening_events WHERE user_id = 'pam';
 INSERT INTO sparkify.listening_events (user_id, track_id, played_at, ms_played) VALUES ('pam', 'b1', '2025-01-01', 0);
 SELECT rank, track_id, strategy FROM sparkify.recommend('pam', 2);
 -- A play of the zero vector says nothing of a taste, but is not recommended again.

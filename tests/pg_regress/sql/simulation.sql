@@ -71,3 +71,8 @@ SELECT bool_and(played_at >= '2024-05-01') FROM sparkify.listening_events WHERE 
 SELECT sparkify.reset_simulation() > 0 AS deleted;
 SELECT sparkify.generate_events(50, 120, '2024-05-01', 7, since => '2024-01-02') > 0 AS written;
 SELECT count(*) FROM sparkify.listening_events JOIN straight USING (event_id);
+-- Whose row was deleted, but not what was hidden of them, comes again the same.
+CREATE TEMPORARY TABLE gone AS SELECT * FROM sparkify.users WHERE user_id BETWEEN 'user_000011' AND 'user_000020';
+DELETE FROM sparkify.users WHERE user_id IN (SELECT user_id FROM gone);
+SELECT sparkify.generate_users(301);
+SELECT count(*) AS same FROM gone JOIN sparkify.users AS u USING (user_id) WHERE (gone.age, gone.country, gone.genre_weights) IS NOT DISTINCT FROM (u.age, u.country, u.genre_weights);

@@ -3,7 +3,7 @@
 
 use postgres::Client;
 use sparkify_server_tests::Server;
-use sparkify_server_tests::data::{differences, failed_checks, fill, stored};
+use sparkify_server_tests::data::{differences, failed_checks, fill, on_demand, stored};
 
 const USERS: i64 = 160;
 
@@ -86,6 +86,34 @@ fn batch_equals_on_demand_bit_for_bit() {
     assert!(changed.iter().all(|d| popular.iter().any(|user| d.starts_with(user))), "{changed:?}");
     refresh(&mut client, "50, force => true");
     assert_eq!(differences(&mut client, 50), none, "after changes");
+}
+
+#[test]
+fn parallel_workers_answer_as_the_leader_does() {
+    let server = Server::shared();
+    let database = server.database("contract_parallel");
+    let mut client = database.connect();
+    fill(&mut client, 300, 40);
+    client.batch_execute("SELECT sparkify.build_embeddings(8)").unwrap();
+    let alone = on_demand(&mut client, 9);
+    assert_eq!(alone.0, 9 * 40);
+    // The name of the setting changed with PostgreSQL 16.
+    client
+        .batch_execute(
+            "SELECT set_config(name, 'on', false) FROM pg_settings
+                WHERE name IN ('force_parallel_mode', 'debug_parallel_query')",
+        )
+        .unwrap();
+    let call = "SELECT r.* FROM sparkify.users AS u, sparkify.recommend(u.user_id) AS r";
+    let plan: String = client.query(&format!("EXPLAIN {call}"), &[]).unwrap()[0].get(0);
+    assert!(plan.starts_with("Gather"), "{plan}");
+    assert_eq!(on_demand(&mut client, 9), alone);
+    for call in [
+        "SELECT count(*) FROM sparkify.similar_tracks('track 5', 20)",
+        "SELECT jsonb_array_length(sparkify.recommend_json('user 1', 20))::bigint",
+    ] {
+        assert_eq!(client.query_one(call, &[]).unwrap().get::<_, i64>(0), 20, "{call}");
+    }
 }
 
 /// Two groups of tracks, of listeners and of plays, each in its own group: black and white squares.

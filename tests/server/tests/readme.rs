@@ -48,6 +48,8 @@ loudness,mode,speechiness,acousticness,instrumentalness,liveness,valence,tempo,t
 fn every_sql_block_runs() {
     let server = Server::shared();
     let database = server.empty_database("readme");
+    // Roles are the server's, and outlive the database of an earlier run.
+    database.connect().batch_execute("DROP ROLE IF EXISTS grafana").unwrap();
     let csv = file_for_server("readme.csv", CSV.as_bytes());
     let exported = csv.with_file_name("readme-exported.csv");
     let mut script = String::from("\\set ON_ERROR_STOP on\nSET client_min_messages = warning;\n");
@@ -114,13 +116,14 @@ fn every_function_is_in_the_reference() {
         .connect()
         .query(
             "SELECT DISTINCT p.proname FROM pg_proc AS p WHERE p.pronamespace = 'sparkify'::regnamespace
-                AND p.prorettype <> 'trigger'::regtype AND obj_description(p.oid) NOT LIKE 'Internal%'",
+                AND p.prorettype <> 'trigger'::regtype AND obj_description(p.oid) NOT LIKE 'Part of %'",
             &[],
         )
         .unwrap();
     assert!(functions.len() >= 15);
     for function in functions {
         let name: String = function.get(0);
-        assert!(readme.contains(&format!("`{name}(")), "README.md says nothing of {name}()");
+        let named = ["`", "`CALL "].map(|before| readme.contains(&format!("{before}{name}(")));
+        assert!(named.contains(&true), "README.md says nothing of {name}()");
     }
 }

@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::bounds::Measures;
 use super::bytes::{self, ALIGNMENT};
-use super::kernel::{BLOCK, GROUP};
+use super::kernel::{self, BLOCK, GROUP};
 use super::score;
 use crate::{Error, Result};
 
@@ -21,6 +21,9 @@ pub(super) const LAYOUT: u64 = 2;
 pub(super) const ROW_FLOATS: usize = 16;
 /// A duration that is not known.
 pub(super) const NO_DURATION: i32 = i32::MIN;
+
+/// Ids that are looked up at a time.
+const LOOKED_UP_TOGETHER: usize = 16;
 
 /// Sections of an image, in order.
 #[derive(Clone, Copy)]
@@ -206,20 +209,60 @@ impl<'a> Index<'a> {
     /// Position of the track with this id.
     pub fn position(&self, id: &str) -> Option<u32> {
         let hash = xxh3_64(id.as_bytes());
-        let mask = self.slots.len() - 1;
-        let mut at = hash as usize & mask;
-        for _ in 0..self.slots.len() {
-            let slot = self.slots[at];
-            let position = (slot as u32).checked_sub(1)?;
-            if slot >> 32 == hash >> 32
-                && (position as usize) < self.len
-                && self.id_bytes(position as usize) == id.as_bytes()
-            {
-                return Some(position);
+        self.slots_of(hash).find(|&position| self.id_bytes(position as usize) == id.as_bytes())
+    }
+
+    /// The [position](Self::position) of each id, in their order. Every look-up
+    /// waits for memory three times; here those of several ids wait together.
+    pub fn positions<'b>(
+        &self,
+        ids: impl IntoIterator<Item = &'b str>,
+        mut each: impl FnMut(Option<u32>),
+    ) {
+        let mut ids = ids.into_iter();
+        loop {
+            let mut round = [("", 0, None); LOOKED_UP_TOGETHER];
+            let mut count = 0;
+            for (entry, id) in round.iter_mut().zip(ids.by_ref()) {
+                *entry = (id, xxh3_64(id.as_bytes()), None);
+                count += 1;
             }
-            at = (at + 1) & mask;
+            let round = &mut round[..count];
+            for (_, hash, position) in round.iter_mut() {
+                *position = self.slots_of(*hash).next();
+            }
+            // The first with this hash is nearly always the one sought.
+            for (id, hash, position) in round.iter_mut() {
+                let found = position.map(|position| self.id_bytes(position as usize));
+                if found.is_some_and(|found| found != id.as_bytes()) {
+                    *position = self
+                        .slots_of(*hash)
+                        .find(|&position| self.id_bytes(position as usize) == id.as_bytes());
+                }
+            }
+            for (_, _, position) in round.iter() {
+                each(*position);
+            }
+            if count < LOOKED_UP_TOGETHER {
+                return;
+            }
         }
-        None
+    }
+
+    /// Positions of the tracks whose id may have this hash.
+    fn slots_of(&self, hash: u64) -> impl Iterator<Item = u32> {
+        let mask = self.slots.len() - 1;
+        (0..self.slots.len())
+            .map(move |step| self.slots[(hash as usize).wrapping_add(step) & mask])
+            .take_while(|&slot| slot as u32 != 0)
+            .filter(move |&slot| slot >> 32 == hash >> 32)
+            .map(|slot| slot as u32 - 1)
+            .filter(|&position| (position as usize) < self.len)
+    }
+
+    /// Asks the processor to bring what there is of a track near, for use soon.
+    pub fn prefetch(&self, position: u32) {
+        kernel::prefetch(self.vectors, padded(self.dims), self.norms, &[position]);
     }
 
     /// Song number of the track: tracks of one song share it.

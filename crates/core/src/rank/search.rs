@@ -7,7 +7,7 @@
 
 use super::bounds::QueryBounds;
 use super::filter::Set;
-use super::kernel::{BLOCK, Kernel};
+use super::kernel::{self, BLOCK, Kernel};
 use super::select::Top;
 use super::{Index, Query, Ranked, score};
 use crate::Result;
@@ -196,7 +196,7 @@ impl<'a> Search<'a> {
             count = kept;
         }
         let near = &out[..count.min(PREFETCHED)];
-        self.kernel.prefetch(self.index.rows(), self.query.len(), self.index.norms(), near);
+        kernel::prefetch(self.index.rows(), self.query.len(), self.index.norms(), near);
         count
     }
 

@@ -14,7 +14,7 @@ const POPULARITY_EPOCH: f64 = 90.0;
 
 /// The head of a genre is flatter than a power law (Mandelbrot's shift): a fan does not
 /// play one song every fourth time.
-const FLAT_HEAD: f64 = 4.0;
+const FLAT_HEAD: (f64, f64) = (0.3, 0.004);
 
 /// One track as it is delivered.
 #[derive(Debug, Clone, Copy)]
@@ -60,7 +60,7 @@ impl Genre {
     /// How strongly the genre draws people in general.
     pub fn pull(&self) -> f64 {
         let popularity = self.popularity + 1.0;
-        popularity * popularity.sqrt()
+        popularity * popularity
     }
 }
 
@@ -209,8 +209,9 @@ impl CatalogueBuilder {
         let popularity = sum / tracks.len() as f64;
         let played = (tracks.len() as f64 * (1.0 - options.unplayed_share)).ceil() as usize;
         tracks.truncate(played.max(1));
+        let shift = FLAT_HEAD.0 + FLAT_HEAD.1 * tracks.len() as f64;
         let weights: Vec<f64> = (1..=tracks.len())
-            .map(|rank| libm::pow(rank as f64 + FLAT_HEAD, -options.popularity_exponent))
+            .map(|rank| libm::pow(rank as f64 + shift, -options.popularity_exponent))
             .collect();
         let total: f64 = weights.iter().sum();
         let table = AliasTable::new(&weights);

@@ -25,7 +25,8 @@ pub struct SimulationOptions {
     pub doubling_days: f64,
     /// Share of the users who leave for good within 30 days; 0 to 0.9.
     pub monthly_churn: f64,
-    /// Exponent s of plays against a track's rank r within its genre, (r + 4)^-s; 0 to 3.
+    /// Exponent s of plays against a track's rank r within its genre of n tracks,
+    /// (r + 0.3 + 0.004 n)^-s; 0 to 3.
     pub popularity_exponent: f64,
     /// Share of each genre's tracks, the least popular, that nobody plays; 0 to 0.95.
     pub unplayed_share: f64,
@@ -55,8 +56,8 @@ impl Default for SimulationOptions {
             weekend_factor: 1.1,
             doubling_days: super::people::DOUBLING_DAYS,
             monthly_churn: 0.055,
-            popularity_exponent: 1.5,
-            unplayed_share: 0.2,
+            popularity_exponent: 1.6,
+            unplayed_share: 0.1,
             popularity_drift: 0.7,
             taste_drift: 0.5,
             repeat_share: 0.5,

@@ -1,6 +1,7 @@
 //! A synthetic catalogue and users for the tests of the simulator.
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
+use sparkify_core::catalogue::Generator;
 use sparkify_core::simulate::random::{Draws, text_key};
 use sparkify_core::simulate::*;
 
@@ -24,6 +25,26 @@ pub fn catalogue(tracks: usize, genres: usize, options: &SimulationOptions) -> C
             popularity: Some((100.0 * draws.unit() * draws.unit()) as i32),
             duration_ms: Some(120_000 + draws.below(240_000) as i32),
             moods: std::array::from_fn(|_| Some(draws.unit())),
+        });
+    }
+    builder.build(options).unwrap()
+}
+
+/// The catalogue of `generate_tracks(n)`.
+pub fn generated(n: usize, options: &SimulationOptions) -> Catalogue {
+    let mut generator = Generator::new(42).unwrap();
+    let mut tracks: Vec<_> = (0..n).map(|_| generator.next_track()).collect();
+    tracks.sort_by(|a, b| a.track_id.cmp(&b.track_id));
+    let mut builder = CatalogueBuilder::default();
+    for track in &tracks {
+        let genres: Vec<&str> = track.genres.iter().map(String::as_str).collect();
+        builder.add(TrackFacts {
+            track_id: &track.track_id,
+            artist: &track.artists[0],
+            genres: &genres,
+            popularity: track.feature("popularity").map(|x| x as i32),
+            duration_ms: track.feature("duration_ms").map(|x| x as i32),
+            moods: MOODS.map(|mood| track.feature(mood)),
         });
     }
     builder.build(options).unwrap()

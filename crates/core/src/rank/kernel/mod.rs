@@ -126,26 +126,6 @@ impl Kernel {
         }
     }
 
-    /// Asks the processor to bring the rows of `vectors`, (n, `row` floats),
-    /// and the norms at `positions` near.
-    #[inline]
-    pub fn prefetch(self, vectors: &[f32], row: usize, norms: &[f64], positions: &[u32]) {
-        #[cfg(target_arch = "x86_64")]
-        for &position in positions {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            let start = vectors.as_ptr().wrapping_add(position as usize * row);
-            for line in (0..row).step_by(ROW_FLOATS) {
-                // SAFETY: x86-64 has SSE; a prefetch reads nothing, from any address.
-                unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(line).cast()) };
-            }
-            let norm = norms.as_ptr().wrapping_add(position as usize);
-            // SAFETY: as above.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(norm.cast()) };
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = (vectors, row, norms, positions);
-    }
-
     /// Canonical dot products of `query`, (row floats), with the rows of
     /// `vectors`, (n, row floats), at `positions`, written to `out`.
     ///
@@ -186,6 +166,26 @@ impl Kernel {
             _ => plain::rotate(columns, x, out),
         }
     }
+}
+
+/// Asks the processor to bring the rows of `vectors`, (n, `row` floats),
+/// and the norms at `positions` near.
+#[inline]
+pub fn prefetch(vectors: &[f32], row: usize, norms: &[f64], positions: &[u32]) {
+    #[cfg(target_arch = "x86_64")]
+    for &position in positions {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        let start = vectors.as_ptr().wrapping_add(position as usize * row);
+        for line in (0..row).step_by(ROW_FLOATS) {
+            // SAFETY: x86-64 has SSE; a prefetch reads nothing, from any address.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(line).cast()) };
+        }
+        let norm = norms.as_ptr().wrapping_add(position as usize);
+        // SAFETY: as above.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(norm.cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (vectors, row, norms, positions);
 }
 
 fn check(blocks: &[u8], codes: &[i8]) {

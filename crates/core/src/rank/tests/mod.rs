@@ -94,6 +94,15 @@ fn every_id_is_found() {
         assert_eq!(index.position(&format!("{number:05}")), Some(number));
     }
     assert_eq!(index.position("5000"), None);
+
+    // Any number of ids at a time, with ids that are not there among them.
+    for count in [0, 1, 15, 16, 17, 32, 4999] {
+        let ids: Vec<String> = (0..count).map(|at| format!("{:05}", at * 7 % 7000)).collect();
+        let mut found = Vec::new();
+        index.positions(ids.iter().map(String::as_str), |position| found.push(position));
+        let expected = (0..count).map(|at| Some(at * 7 % 7000).filter(|&number| number < 5000));
+        assert!(found.into_iter().eq(expected), "{count} ids");
+    }
 }
 
 #[test]

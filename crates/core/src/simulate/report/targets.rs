@@ -59,7 +59,7 @@ impl<G> Report<'_, G> {
         skip("skipped by a user of 46 to 50", 0.42, 0.04, at_48);
         skip("skipped on weekends: above one half", 0.515, 0.015, weekend);
         let more = difference(weekend, weekday);
-        skip("skipped on weekends less skipped on weekdays", 0.03, 0.025, more);
+        skip("skipped on weekends less skipped on weekdays", 0.04, 0.03, more);
         rows.add(
             "skipped outside the liked genres less skipped inside",
             CHOSEN,
@@ -97,7 +97,7 @@ impl<G> Report<'_, G> {
         rows.add(
             "plays on a day of the weekend for one on a weekday",
             CHOSEN,
-            (factor, 0.1 * factor),
+            (factor, 0.11),
             self.weekend_ratio(),
         );
     }
