@@ -366,6 +366,10 @@ BEGIN
     LOOP
         CONTINUE WHEN schedule IS NULL;
         BEGIN
+            -- pg_cron reads five fields and overlooks what comes behind them.
+            IF schedule !~* '^\s*(@[a-z]+|\d+ seconds?|\S+(\s+\S+){4})\s*$' THEN
+                RAISE EXCEPTION 'not five fields';
+            END IF;
             EXECUTE 'SELECT cron.schedule($1, $2, $3)' INTO job_id USING job_name, schedule, command;
         EXCEPTION WHEN invalid_parameter_value OR syntax_error OR data_exception OR raise_exception THEN
             RAISE EXCEPTION 'invalid schedule "%"', schedule USING
