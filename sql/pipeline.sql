@@ -128,7 +128,32 @@ $$;
 COMMENT ON FUNCTION sparkify.retire_models(bigint[]) IS
     'Part of run_pipeline(): deletes models, and with them all that was made from them, and keeps their metrics in retired_models. Never the active one.';
 
-CREATE FUNCTION sparkify.do_pipeline_step(step text, run bigint, INOUT model bigint,
+-- A change is old to a model when its transaction had ended before the model's
+-- lists were begun. Transaction ids tell: those below the oldest that was still
+-- under way (subtransactions have higher ids than their transaction). xmin has 32
+-- bits of 64; the others are those of the present.
+CREATE FUNCTION sparkify.full_xid(short xid) RETURNS bigint
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT next.id - ((next.id - short::text::bigint) & 4294967295)
+    -- Half the circle ahead: this transaction's own id can lie beyond its snapshot.
+    FROM (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint + 2147483648) AS next (id)
+$$;
+COMMENT ON FUNCTION sparkify.full_xid(xid) IS 'Part of run_pipeline(): a transaction id with the bits that wrap around.';
+
+CREATE FUNCTION sparkify.catch_up(model bigint, n integer, horizon bigint) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- The lock of refresh_recommendations(): keeps other refreshes out until this step has committed.
+    PERFORM pg_advisory_xact_lock(hashtext('sparkify'), 2);
+    IF EXISTS (SELECT FROM sparkify.changed_users AS c WHERE sparkify.full_xid(c.xmin) >= horizon)
+       OR EXISTS (SELECT FROM sparkify.models AS m WHERE m.model_id = model AND m.recommended IS DISTINCT FROM n) THEN
+        PERFORM sparkify.refresh_recommendations(n => n, model_id => model);
+    END IF;
+END $$;
+COMMENT ON FUNCTION sparkify.catch_up(bigint, integer, bigint) IS
+    'Part of run_pipeline(): refreshes a model that does not serve yet where users changed since its lists were begun.';
+
+CREATE FUNCTION sparkify.do_pipeline_step(step text, run bigint, INOUT model bigint, INOUT horizon bigint,
     dims integer, n integer, half_life_days double precision, keep_models integer, keep_runs interval,
     OUT status text, OUT rows bigint, OUT message text)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -155,11 +180,11 @@ BEGIN
     WHEN 'user_vectors' THEN
         rows := sparkify.build_user_vectors(model_id => model);
     WHEN 'recommendations' THEN
+        horizon := pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
         rows := sparkify.refresh_recommendations(n => n, model_id => model);
     WHEN 'validation' THEN
         -- Users who changed meanwhile first: their lists would be found wanting.
-        -- It also keeps other refreshes out until this step has committed.
-        PERFORM sparkify.refresh_recommendations(n => n, model_id => model);
+        PERFORM sparkify.catch_up(model, n, horizon);
         SELECT count(*), string_agg(v.check_name || ': ' || v.detail, '; ') FILTER (WHERE NOT v.passed)
         INTO rows, failed FROM sparkify.validate(model_id => model) AS v;
         IF failed IS NOT NULL THEN
@@ -167,8 +192,15 @@ BEGIN
         END IF;
         message := 'every check passed';
     WHEN 'activation' THEN
-        PERFORM sparkify.refresh_recommendations(n => n, model_id => model);
+        PERFORM sparkify.catch_up(model, n, horizon);
         PERFORM sparkify.activate_model(model);
+        -- The next refresh need not take up again what this model's lists have seen;
+        -- other models' lists have not.
+        DELETE FROM sparkify.changed_users AS c WHERE sparkify.full_xid(c.xmin) < horizon;
+        IF FOUND THEN
+            UPDATE sparkify.models AS m SET recommended = NULL
+            WHERE m.model_id <> model AND m.recommended IS NOT NULL;
+        END IF;
         message := 'model ' || model;
     WHEN 'prune' THEN
         SELECT p.rows, p.message INTO rows, message FROM sparkify.prune_pipeline(run, keep_models, keep_runs) AS p;
@@ -176,7 +208,7 @@ BEGIN
         rows := sparkify.refresh_summaries();
     END CASE;
 END $$;
-COMMENT ON FUNCTION sparkify.do_pipeline_step(text, bigint, bigint, integer, integer, double precision, integer, interval) IS
+COMMENT ON FUNCTION sparkify.do_pipeline_step(text, bigint, bigint, bigint, integer, integer, double precision, integer, interval) IS
     'Part of run_pipeline(): does one step.';
 
 CREATE FUNCTION sparkify.fail_pipeline_run(run bigint, steps text[], failed text, error text) RETURNS void
@@ -218,6 +250,7 @@ DECLARE
     application CONSTANT text := pg_catalog.current_setting('application_name');
     run         bigint;
     model       bigint;
+    horizon     bigint;
     step        text;
     outcome     record;
     logged      boolean := false;
@@ -252,9 +285,10 @@ BEGIN
         COMMIT;
         EXIT WHEN failed IS NOT NULL;
         BEGIN
-            outcome := sparkify.do_pipeline_step(step, run, model, dims, n, half_life_days, keep_models, keep_runs);
+            outcome := sparkify.do_pipeline_step(step, run, model, horizon, dims, n, half_life_days, keep_models, keep_runs);
             PERFORM sparkify.end_pipeline_step(run, step, outcome.status, outcome.rows, outcome.message);
             model := outcome.model;
+            horizon := outcome.horizon;
         EXCEPTION WHEN query_canceled OR assert_failure OR OTHERS THEN
             GET STACKED DIAGNOSTICS error = MESSAGE_TEXT, code = RETURNED_SQLSTATE,
                 detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;

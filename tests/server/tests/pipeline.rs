@@ -347,6 +347,39 @@ fn inside_a_transaction_it_refuses_before_it_begins() {
 }
 
 #[test]
+fn changes_during_a_run_are_served_after_it_and_older_ones_once() {
+    // Alone on its server: an open transaction anywhere makes a run take up more than it must.
+    let server = Server::start(&[]);
+    let (database, mut client) = small(&server, "pipeline_changes");
+    client.batch_execute(CALL).unwrap();
+    assert_eq!(
+        number(&mut client, "SELECT count(*) FROM sparkify.changed_users"),
+        0,
+        "seen by the run"
+    );
+    assert_eq!(number(&mut client, "SELECT sparkify.refresh_recommendations(3)"), 0);
+
+    // Held up after the users' vectors: a play, a new user, and a refresh of the served model.
+    let mut late = database.connect();
+    late.batch_execute("BEGIN; INSERT INTO sparkify.listening_events (user_id, track_id, played_at) VALUES ('u2', 't12', '2026-01-02')").unwrap();
+    held_up(&database, |watcher| {
+        watcher
+            .batch_execute(
+                "INSERT INTO sparkify.users (user_id) VALUES ('new');
+                 INSERT INTO sparkify.listening_events (user_id, track_id, played_at) SELECT 'u1', 't' || i, '2026-01-02' FROM generate_series(4, 6) AS i",
+            )
+            .unwrap();
+    })
+    .unwrap();
+    late.batch_execute("COMMIT").unwrap();
+    client.batch_execute("SELECT sparkify.refresh_recommendations(3)").unwrap();
+    let expected = "SELECT count(*) FROM sparkify.users AS u CROSS JOIN LATERAL sparkify.recommend(u.user_id, 3) AS r
+        JOIN sparkify.recommendation_details AS d ON d.user_id = u.user_id AND d.rank = r.rank AND d.track_id = r.track_id AND d.score = r.score";
+    assert_eq!(number(&mut client, expected), 12);
+    assert_eq!(number(&mut client, "SELECT count(*) FROM sparkify.changed_users"), 0);
+}
+
+#[test]
 fn models_and_log_are_pruned_and_the_active_model_never() {
     let server = Server::shared();
     let (_database, mut client) = small(&server, "pipeline_prune");
