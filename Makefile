@@ -18,8 +18,8 @@ psql: ## Opens psql on the demo database
 test: ## Runs every test; TRACKS=file.csv adds those on the real catalogue
 	@TRACKS='$(TRACKS)' scripts/test.sh
 
-bench: ## Measures the core, and SQL on a catalogue; TRACKS=file.csv for a real one
-	@TRACKS='$(TRACKS)' scripts/bench.sh
+bench: ## Measures the core, and SQL; TRACKS=file.csv for a real catalogue, FULL=1 for growth
+	@TRACKS='$(TRACKS)' FULL='$(FULL)' scripts/bench.sh
 
 lint: ## Formatting and lints
 	@scripts/lint.sh

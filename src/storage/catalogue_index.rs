@@ -118,34 +118,22 @@ fn check_privileges() -> bool {
 
 fn build(model: &Model) -> AlignedBytes {
     let mut builder: Option<IndexBuilder> = None;
-    let mut embedding = Vec::new();
     spi::select(
         "SELECT track_id, embedding, song_key, duration_ms FROM sparkify.track_embeddings \
          WHERE model_id = $1 ORDER BY track_id",
         &[model.model_id.into()],
         |row| {
             let track_id = row.text(0).unwrap_or_default();
-            let readable = row.reals_into(1, &mut embedding);
+            let Some(embedding) = row.reals(1) else {
+                raise_unusable(model, track_id, "it is not a plain array")
+            };
             let into = match &mut builder {
                 Some(builder) => builder,
                 None => builder.insert(or_raise(IndexBuilder::new(embedding.len().max(1)))),
             };
             let song = row.uuid(2).unwrap_or_default();
-            let pushed = if readable {
-                into.push(track_id, &embedding, song, row.i32(3)).err()
-            } else {
-                None
-            };
-            if !readable || pushed.is_some() {
-                raise(
-                    PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
-                    format!(
-                        "the embedding of track \"{track_id}\" of model {} cannot be used: {}",
-                        model.model_id,
-                        pushed.map_or("it is not a plain array".to_owned(), |e| e.to_string())
-                    ),
-                    Some("Run SELECT * FROM sparkify.validate(), and build the model anew."),
-                );
+            if let Err(error) = into.push(track_id, embedding, song, row.i32(3)) {
+                raise_unusable(model, track_id, error)
             }
         },
     );
@@ -157,4 +145,15 @@ fn build(model: &Model) -> AlignedBytes {
         )
     };
     or_raise(builder.finish(model.fingerprint, &crate::api::interrupt))
+}
+
+fn raise_unusable(model: &Model, track_id: &str, fault: impl std::fmt::Display) -> ! {
+    raise(
+        PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
+        format!(
+            "the embedding of track \"{track_id}\" of model {} cannot be used: {fault}",
+            model.model_id
+        ),
+        Some("Run SELECT * FROM sparkify.validate(), and build the model anew."),
+    )
 }

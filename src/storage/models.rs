@@ -223,9 +223,8 @@ pub fn genre_embeddings(
          WHERE model_id = $1 AND ($2::text[] IS NULL OR genre = ANY ($2))",
         &[model_id.into(), genres],
         |row| {
-            let mut centroid = Vec::new();
-            if let (Some(genre), true) = (row.text(0), row.reals_into(1, &mut centroid)) {
-                centroids.insert(genre.to_owned(), centroid);
+            if let (Some(genre), Some(centroid)) = (row.text(0), row.reals(1)) {
+                centroids.insert(genre.to_owned(), centroid.to_vec());
             }
         },
     );

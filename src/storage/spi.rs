@@ -103,28 +103,26 @@ impl<'a> Row<'a> {
         Some(elements.into_iter().flatten().collect())
     }
 
-    /// Reads a `real[]` value of one dimension without NULL elements into `out`, which it replaces.
-    /// False where the value is NULL or of another shape.
-    pub fn reals_into(&self, column: usize, out: &mut Vec<f32>) -> bool {
-        out.clear();
-        let Some(datum) = self.datum(column, pg_sys::FLOAT4ARRAYOID) else { return false };
-        // SAFETY: the datum is an array of float4; its header tells where the elements lie.
+    /// A `real[]` value of at most one dimension and without NULL elements; `None` for any other.
+    pub fn reals(&self, column: usize) -> Option<&'a [f32]> {
+        let datum = self.datum(column, pg_sys::FLOAT4ARRAYOID)?;
+        // SAFETY: the datum is an array of float4, whose header tells where the
+        // elements lie, 4-aligned; a detoasted copy lives as long as the row.
         unsafe {
             let array: *mut pg_sys::ArrayType =
                 pg_sys::pg_detoast_datum(datum.cast_mut_ptr()).cast();
             if (*array).dataoffset != 0 || (*array).ndim > 1 {
-                return false;
+                return None;
             }
-            if (*array).ndim == 1 {
-                let header = array.cast::<u8>().add(size_of::<pg_sys::ArrayType>());
-                let len = header.cast::<i32>().read_unaligned() as usize;
-                // One dimension's length and lower bound, then the elements, 8-aligned.
-                let offset = (size_of::<pg_sys::ArrayType>() + 8).next_multiple_of(8);
-                let elements = array.cast::<u8>().add(offset).cast::<f32>();
-                out.extend_from_slice(std::slice::from_raw_parts(elements, len));
+            if (*array).ndim == 0 {
+                return Some(&[]);
             }
+            let header = array.cast::<u8>().add(size_of::<pg_sys::ArrayType>());
+            let len = header.cast::<i32>().read_unaligned() as usize;
+            // One dimension's length and lower bound, then the elements, 8-aligned.
+            let offset = (size_of::<pg_sys::ArrayType>() + 8).next_multiple_of(8);
+            Some(std::slice::from_raw_parts(array.cast::<u8>().add(offset).cast(), len))
         }
-        true
     }
 }
 

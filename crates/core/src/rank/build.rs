@@ -1,6 +1,7 @@
 //! Packs a catalogue into the image that [`Index`](super::Index) reads.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -17,13 +18,33 @@ pub const MAX_DIMS: usize = 16_384;
 /// Tracks between two calls of the interrupt.
 const INTERRUPT_EVERY: usize = 4096;
 
+/// Song keys are hashes already, as a rule: it is enough to mix their halves.
+#[derive(Default)]
+struct SongHasher(u64);
+
+impl Hasher for SongHasher {
+    fn write_u128(&mut self, song: u128) {
+        let mixed = (song >> 64) as u64 ^ song as u64;
+        self.0 = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 ^= self.0 >> 32;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 ^= xxh3_64(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// Collects tracks in id order and packs them.
 pub struct IndexBuilder {
     dims: usize,
     vectors: Vec<f32>,
     norms: Vec<f64>,
     songs: Vec<u32>,
-    song_numbers: HashMap<u128, u32>,
+    song_numbers: HashMap<u128, u32, BuildHasherDefault<SongHasher>>,
     durations: Vec<i32>,
     id_ends: Vec<u32>,
     id_texts: Vec<u8>,
@@ -43,7 +64,7 @@ impl IndexBuilder {
             vectors: Vec::new(),
             norms: Vec::new(),
             songs: Vec::new(),
-            song_numbers: HashMap::new(),
+            song_numbers: HashMap::default(),
             durations: Vec::new(),
             id_ends: vec![0],
             id_texts: Vec::new(),
@@ -98,7 +119,9 @@ impl IndexBuilder {
         if vector.len() != self.dims {
             return Err(out_of_range("components of a vector", vector.len(), self.dims));
         }
-        if let Some(component) = vector.iter().find(|component| !component.is_finite()) {
+        // Squares of float32 cannot overflow float64: the norm is finite where all components are.
+        let norm = score::norm(vector);
+        if let Some(component) = vector.iter().find(|x| !norm.is_finite() && !x.is_finite()) {
             return Err(out_of_range("component of a vector", component, "finite"));
         }
         let previous = match self.id_ends[..] {
@@ -127,7 +150,7 @@ impl IndexBuilder {
         self.id_ends.push(end);
         self.vectors.extend_from_slice(vector);
         self.vectors.resize(self.vectors.len().next_multiple_of(index::ROW_FLOATS), 0.0);
-        self.norms.push(score::norm(vector));
+        self.norms.push(norm);
         let next = self.song_numbers.len() as u32;
         self.songs.push(*self.song_numbers.entry(song).or_insert(next));
         self.durations.push(duration_ms.unwrap_or(NO_DURATION));
