@@ -179,7 +179,7 @@ END $$;
 COMMENT ON FUNCTION sparkify.do_pipeline_step(text, bigint, bigint, integer, integer, double precision, integer, interval) IS
     'Part of run_pipeline(): does one step.';
 
-CREATE FUNCTION sparkify.fail_pipeline_run(run bigint, steps text[], failed text, model bigint, error text) RETURNS void
+CREATE FUNCTION sparkify.fail_pipeline_run(run bigint, steps text[], failed text, error text) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     INSERT INTO sparkify.pipeline_runs AS r (run_id, step, status, finished_at, message)
@@ -193,12 +193,17 @@ BEGIN
     UPDATE sparkify.pipeline_runs
     SET status = 'failed', finished_at = clock_timestamp(), message = format('step %s failed: %s', failed, error)
     WHERE run_id = run AND step = 'pipeline';
-    -- What was built for nothing; unless it serves already.
-    PERFORM sparkify.retire_models(ARRAY[model]);
-    DELETE FROM sparkify.retired_models WHERE model_id = model;
 END $$;
-COMMENT ON FUNCTION sparkify.fail_pipeline_run(bigint, text[], text, bigint, text) IS
-    'Part of run_pipeline(): logs the failure, marks the later steps skipped, and deletes the model that was being made.';
+COMMENT ON FUNCTION sparkify.fail_pipeline_run(bigint, text[], text, text) IS
+    'Part of run_pipeline(): logs the failure and marks the later steps skipped.';
+
+CREATE FUNCTION sparkify.discard_model(model bigint) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET lock_timeout = '5s' AS $$
+BEGIN
+    DELETE FROM sparkify.models WHERE model_id = model AND NOT active;
+END $$;
+COMMENT ON FUNCTION sparkify.discard_model(bigint) IS
+    'Part of run_pipeline(): deletes the model that a failed run was making, unless it serves already.';
 
 CREATE PROCEDURE sparkify.run_pipeline(
     dims           integer          DEFAULT 64,
@@ -265,7 +270,7 @@ BEGIN
             IF failed IS NULL THEN
                 PERFORM sparkify.end_pipeline_step(run, 'pipeline', 'succeeded', NULL, NULL);
             ELSE
-                PERFORM sparkify.fail_pipeline_run(run, steps, failed, model, error);
+                PERFORM sparkify.fail_pipeline_run(run, steps, failed, error);
             END IF;
             logged := true;
         EXCEPTION WHEN query_canceled OR assert_failure OR OTHERS THEN
@@ -274,6 +279,15 @@ BEGIN
         COMMIT;
         EXIT WHEN logged;
     END LOOP;
+    IF failed IS NOT NULL THEN
+        -- What made the step fail may stand in the way here, too: the next run's prune comes by.
+        BEGIN
+            PERFORM sparkify.discard_model(model);
+        EXCEPTION WHEN query_canceled OR assert_failure OR OTHERS THEN
+            RAISE NOTICE 'model % of the failed run stays until it is pruned', model;
+        END;
+        COMMIT;
+    END IF;
     BEGIN
         PERFORM sparkify.release_pipeline_lock();
         PERFORM pg_catalog.set_config('application_name', application, false);
@@ -352,6 +366,10 @@ BEGIN
     LOOP
         CONTINUE WHEN schedule IS NULL;
         BEGIN
+            -- pg_cron reads five fields and overlooks what comes behind them.
+            IF schedule !~* '^\s*(@[a-z]+|\d+ seconds?|\S+(\s+\S+){4})\s*$' THEN
+                RAISE EXCEPTION 'not five fields';
+            END IF;
             EXECUTE 'SELECT cron.schedule($1, $2, $3)' INTO job_id USING job_name, schedule, command;
         EXCEPTION WHEN invalid_parameter_value OR syntax_error OR data_exception OR raise_exception THEN
             RAISE EXCEPTION 'invalid schedule "%"', schedule USING

@@ -5,12 +5,13 @@ use std::time::Instant;
 use pgrx::PgSqlErrorCode;
 use pgrx::prelude::*;
 use serde_json::{Map, json};
+use sparkify_core::catalogue::FEATURES;
 use sparkify_core::embedding::{self, Features, Pca};
 use sparkify_core::taste::Centroids;
 
 use super::interrupt;
 use crate::error::{in_range, or_raise, raise, required};
-use crate::storage::features::{self, CatalogueFeatures, NUMERIC};
+use crate::storage::features::{self, CatalogueFeatures};
 use crate::storage::models::{self, Embedded};
 
 /// Days after which a play weighs half, where a model does not say otherwise.
@@ -105,14 +106,14 @@ fn store(model_id: i64, catalogue: &CatalogueFeatures, features: &Features, pca:
 }
 
 fn metrics(catalogue: &CatalogueFeatures, pca: &Pca) -> serde_json::Value {
-    let name = |column: &usize| match NUMERIC.get(*column) {
-        Some(name) => (*name).to_owned(),
-        None => format!("genre {}", catalogue.genre_names[column - NUMERIC.len()]),
+    let name = |column: &usize| match FEATURES.get(*column) {
+        Some(feature) => feature.name.to_owned(),
+        None => format!("genre {}", catalogue.genre_names[column - FEATURES.len()]),
     };
-    let missing: Map<String, serde_json::Value> = NUMERIC
+    let missing: Map<String, serde_json::Value> = FEATURES
         .iter()
         .zip(catalogue.numeric.columns())
-        .map(|(name, column)| (*name, column.iter().filter(|v| v.is_nan()).count()))
+        .map(|(feature, column)| (feature.name, column.iter().filter(|v| v.is_nan()).count()))
         .filter(|(_, missing)| *missing > 0)
         .map(|(name, missing)| (name.to_owned(), missing.into()))
         .collect();

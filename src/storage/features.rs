@@ -4,27 +4,10 @@ use std::collections::BTreeMap;
 
 use ndarray::Array2;
 use pgrx::PgSqlErrorCode;
+use sparkify_core::catalogue::FEATURES;
 
 use super::spi;
 use crate::error::raise;
-
-/// The numeric features, in the order of their columns.
-pub const NUMERIC: [&str; 14] = [
-    "popularity",
-    "duration_ms",
-    "danceability",
-    "energy",
-    "key",
-    "loudness",
-    "mode",
-    "speechiness",
-    "acousticness",
-    "instrumentalness",
-    "liveness",
-    "valence",
-    "tempo",
-    "time_signature",
-];
 
 /// All tracks, in byte order of their ids.
 pub struct CatalogueFeatures {
@@ -34,7 +17,7 @@ pub struct CatalogueFeatures {
     pub song_keys: Vec<u128>,
     /// Durations in milliseconds.
     pub durations: Vec<Option<i32>>,
-    /// `(n_tracks, 14)` in the order of [`NUMERIC`]; NaN where unknown.
+    /// `(n_tracks, 14)` in the order of [`FEATURES`]; NaN where unknown.
     pub numeric: Array2<f64>,
     /// Where each track's genres begin in `genres`; one entry more than tracks.
     pub genre_offsets: Vec<usize>,
@@ -49,13 +32,13 @@ struct Read {
     track_id: String,
     song_key: u128,
     duration_ms: Option<i32>,
-    numeric: [f64; NUMERIC.len()],
+    numeric: [f64; FEATURES.len()],
     genres: Vec<String>,
 }
 
 /// Reads the whole catalogue under the caller's snapshot.
 pub fn read() -> CatalogueFeatures {
-    let numeric = NUMERIC.map(|name| format!("{name}::double precision")).join(", ");
+    let numeric = FEATURES.map(|feature| format!("{}::double precision", feature.name)).join(", ");
     let mut tracks: Vec<Read> = Vec::new();
     spi::select(
         &format!("SELECT track_id, song_key, duration_ms, genres, {numeric} FROM sparkify.tracks"),
@@ -96,7 +79,7 @@ fn arrange(tracks: Vec<Read>) -> CatalogueFeatures {
         genre_offsets.push(genres.len());
     }
     CatalogueFeatures {
-        numeric: Array2::from_shape_fn((tracks.len(), NUMERIC.len()), |(i, j)| {
+        numeric: Array2::from_shape_fn((tracks.len(), FEATURES.len()), |(i, j)| {
             tracks[i].numeric[j]
         }),
         genre_offsets,

@@ -14,3 +14,6 @@ mod shared_image;
 pub mod simulation;
 pub mod spi;
 pub mod track_file;
+
+#[cfg(any(test, feature = "pg_test"))]
+mod tests;

@@ -35,7 +35,8 @@ const SLOTS_KEPT: usize = 512;
 
 #[derive(Debug, Clone, Copy)]
 struct Slot {
-    number: i64,
+    /// Key of the user and the number.
+    key: u64,
     track: u32,
     /// How much of the interest it gets that its age allows, in (0, 1].
     appeal: f32,
@@ -52,7 +53,7 @@ pub(crate) struct Workspace {
 
 impl Default for Workspace {
     fn default() -> Self {
-        let empty = Slot { number: i64::MIN, track: 0, appeal: 0.0 };
+        let empty = Slot { key: 0, track: 0, appeal: 0.0 };
         Workspace {
             leaning: Leaning::default(),
             slot_leaning: Leaning::default(),
@@ -86,7 +87,6 @@ impl<'a> Walk<'a> {
         let rate = rate(listener, options, sim.calibration.plays_a_day);
         let slot_days = PLAYS_OF_A_DISCOVERY / (options.repeat_share * rate).max(1e-6);
         let fade = (options.fade_days / slot_days).max(FEWEST_AT_HAND);
-        room.slots.iter_mut().for_each(|slot| slot.number = i64::MIN);
         let skip = by_age(listener.age) * listener.taste.impatience * sim.calibration.skip;
         Walk { sim, listener, user, room, rate, slot_days, fade, skip }
     }
@@ -252,18 +252,18 @@ impl<'a> Walk<'a> {
 
     fn slot(&mut self, number: i64) -> Slot {
         let place = number.rem_euclid(SLOTS_KEPT as i64) as usize;
-        if self.room.slots[place].number == number {
+        let slot = key(key(self.listener.key, 0x736C_6F74), number as u64);
+        if self.room.slots[place].key == slot {
             return self.room.slots[place];
         }
         let sim = self.sim;
-        let mut draws = Draws::new(key(key(self.listener.key, 0x736C_6F74), number as u64));
+        let mut draws = Draws::new(slot);
         let time = (number as f64 * self.slot_days * DAY as f64) as i64;
         let leaning = &mut self.room.slot_leaning;
         leaning.at(self.listener, &sim.catalogue, sim.options.taste_drift, time);
         let genre = leaning.draw_genre(&mut draws);
         let track = fresh(sim, self.listener, leaning, genre, time, &mut draws);
-        let u = draws.unit();
-        let slot = Slot { number, track, appeal: (0.1 + 0.9 * u * u) as f32 };
+        let slot = Slot { key: slot, track, appeal: (0.3 + 0.7 * draws.unit()) as f32 };
         self.room.slots[place] = slot;
         slot
     }
