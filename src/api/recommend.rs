@@ -43,7 +43,7 @@ impl Filters {
     /// Positions that may appear, where any condition restricts them.
     fn candidates(&self, index: &Index) -> Option<Vec<u32>> {
         let named = self.candidates.as_ref().map(|ids| {
-            let mut named: Vec<u32> = ids.iter().filter_map(|id| index.position(id)).collect();
+            let mut named = positions(index, ids);
             named.sort_unstable();
             named.dedup();
             named
@@ -56,6 +56,13 @@ impl Filters {
         }
         Some(of_genres)
     }
+}
+
+/// Positions of the tracks that the index has.
+fn positions(index: &Index, ids: &[String]) -> Vec<u32> {
+    let mut positions = Vec::with_capacity(ids.len());
+    index.positions(ids.iter().map(String::as_str), |position| positions.extend(position));
+    positions
 }
 
 /// Ranks until `query.n` tracks that still exist are found, or none is left.
@@ -113,7 +120,7 @@ fn recommend_rows(
 
     let candidates = filters.candidates(&index);
     let mut exclude = listener.played.clone();
-    exclude.extend(filters.exclude.iter().filter_map(|id| index.position(id)));
+    exclude.extend(positions(&index, &filters.exclude));
     let query = Query {
         exclude: &exclude,
         candidates: candidates.as_deref(),
@@ -243,16 +250,17 @@ fn similar_rows(
     let candidates = filters.candidates(&index);
     // The song asked about never answers, in no version.
     let song = index.song(asked);
-    let mut exclude: Vec<u32> =
-        (0..index.len() as u32).filter(|&position| index.song(position) == song).collect();
-    exclude.extend(filters.exclude.iter().filter_map(|id| index.position(id)));
+    let mut exclude = positions(&index, &filters.exclude);
+    if !distinct_songs {
+        exclude.extend((0..index.len() as u32).filter(|&position| index.song(position) == song));
+    }
     let query = Query {
         vector: index.vector(asked),
         n,
         exclude: &exclude,
         candidates: candidates.as_deref(),
         distinct_songs,
-        exclude_songs: &[],
+        exclude_songs: &[song],
     };
     show(&index, &query, |query| or_raise(rank::top_n(&index, query, &interrupt)))
 }

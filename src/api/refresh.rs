@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use pgrx::prelude::*;
 use sparkify_core::popularity::Popularity;
 use sparkify_core::rank::{self, Index, Query, Ranked};
+use sparkify_core::workers;
 
 use super::interrupt;
 use super::listener::{self, History, Listener, Strategy};
@@ -15,8 +16,9 @@ use crate::storage::listeners::{self, Declared, StoredPlay};
 use crate::storage::models::{self, Lock, Model};
 use crate::storage::serving::{self, RecommendationRow, VectorRow};
 
-/// Users worked on at a time: what bounds the memory.
-const CHUNK: usize = 4096;
+/// Users worked on at a time. A few times as many are in memory at once: those
+/// being read, computed on and written.
+const CHUNK: usize = 512;
 
 #[pg_extern(volatile, parallel_unsafe)]
 #[search_path(pg_catalog, pg_temp)]
@@ -28,17 +30,10 @@ fn build_vectors(model_id: Option<i64>) -> u64 {
     let model = models::resolve(model_id);
     let packed = catalogue_index::load(&model);
     let index = packed.index();
-    let mut batch = Batch::new(&model, &index);
-    let mut progress = Progress::new("build_user_vectors", listeners::count_users());
+    let progress = Progress::new("build_user_vectors", listeners::count_users());
     serving::delete_vectors(model.model_id, None);
-    let mut written = 0;
-    let mut after = String::new();
-    while let Some(users) = next_users(&mut after) {
-        written += store_vectors(model.model_id, &users, &batch.listeners(&users, Span::Range));
-        progress.advance(users.len());
-    }
-    batch.note_future();
-    written
+    let lists = Lists { n: None, threads: 1 };
+    Batch::new(&model, &index, lists).run(Source::all(), progress)
 }
 
 #[pg_extern(volatile, parallel_unsafe)]
@@ -57,8 +52,9 @@ fn refresh_recommendations(
 
 fn refresh(n: i32, model_id: Option<i64>, force: bool, threads: usize) -> u64 {
     let model = models::resolve(model_id);
+    let lists = Lists { n: Some(n as usize), threads };
     if force || model.recommended != Some(n) {
-        return refresh_all(&model, n, threads);
+        return refresh_all(&model, n, lists);
     }
     // Notes are taken before events are read: a change committed in between is
     // seen now and noted for the next refresh.
@@ -69,194 +65,221 @@ fn refresh(n: i32, model_id: Option<i64>, force: bool, threads: usize) -> u64 {
     if model.active {
         models::forget_recommended_of_others(model.model_id);
     }
-    refresh_some(&model, n, threads, &changed)
+    let packed = catalogue_index::load(&model);
+    let index = packed.index();
+    let progress = Progress::new("refresh_recommendations", changed.len());
+    Batch::new(&model, &index, lists).run(Source::Listed(changed.chunks(CHUNK)), progress)
 }
 
-fn refresh_all(model: &Model, n: i32, threads: usize) -> u64 {
+fn refresh_all(model: &Model, n: i32, lists: Lists) -> u64 {
     if model.active && listeners::forget_changes() > 0 {
         models::forget_recommended_of_others(model.model_id);
     }
     let packed = catalogue_index::load(model);
     let index = packed.index();
-    let mut batch = Batch::new(model, &index);
-    let mut progress = Progress::new("refresh_recommendations", listeners::count_users());
+    let progress = Progress::new("refresh_recommendations", listeners::count_users());
     serving::delete_vectors(model.model_id, None);
     serving::delete_recommendations(model.model_id, None);
-    let mut written = 0;
-    let mut after = String::new();
-    while let Some(users) = next_users(&mut after) {
-        let listeners = batch.listeners(&users, Span::Range);
-        store_vectors(model.model_id, &users, &listeners);
-        written += batch.store_recommendations(&users, &listeners, n as usize, threads);
-        progress.advance(users.len());
-    }
+    let written = Batch::new(model, &index, lists).run(Source::all(), progress);
     models::set_recommended(model.model_id, n);
-    batch.note_future();
     written
 }
 
-fn refresh_some(model: &Model, n: i32, threads: usize, changed: &[String]) -> u64 {
-    let packed = catalogue_index::load(model);
-    let index = packed.index();
-    let mut batch = Batch::new(model, &index);
-    let mut progress = Progress::new("refresh_recommendations", changed.len());
-    let mut written = 0;
-    for ids in changed.chunks(CHUNK) {
-        serving::delete_vectors(model.model_id, Some(ids));
-        serving::delete_recommendations(model.model_id, Some(ids));
-        let users = listeners::users_of(ids);
-        let listeners = batch.listeners(&users, Span::Listed);
-        store_vectors(model.model_id, &users, &listeners);
-        written += batch.store_recommendations(&users, &listeners, n as usize, threads);
-        progress.advance(ids.len());
-    }
-    batch.note_future();
-    written
+/// What is made for each user beside the vector, and how.
+#[derive(Clone, Copy)]
+struct Lists {
+    /// Length of a list; `None` for no list.
+    n: Option<usize>,
+    /// Threads that compute.
+    threads: usize,
 }
 
-/// The next users in byte order, after the last of those before.
-fn next_users(after: &mut String) -> Option<Vec<(String, Declared)>> {
-    let users = listeners::users_after(after, CHUNK as i64);
-    after.clone_from(&users.last()?.0);
-    Some(users)
+/// Which users are worked on.
+enum Source<'a> {
+    /// All in byte order after one.
+    All { after: String },
+    /// Those listed, in byte order; what is stored of them is replaced.
+    Listed(std::slice::Chunks<'a, String>),
 }
 
-fn store_vectors(model_id: i64, users: &[(String, Declared)], listeners: &[Listener]) -> u64 {
-    serving::write_vectors(
-        model_id,
-        users.iter().zip(listeners).map(|((user_id, _), listener)| VectorRow {
-            user_id,
-            vector: &listener.vector,
-            strategy: listener.strategy.name(),
-        }),
-    )
+/// Users, in byte order, and what they played.
+struct Job<'a> {
+    /// Whose rows are to be deleted; a user may be gone.
+    replaced: &'a [String],
+    users: Vec<(String, Declared)>,
+    histories: Vec<History>,
 }
 
-/// How the plays of a chunk of users are found.
-enum Span {
-    /// All users between the first and the last.
-    Range,
-    /// Only the users listed.
-    Listed,
+/// What is stored of users.
+struct Answer<'a> {
+    replaced: &'a [String],
+    users: Vec<(String, Declared)>,
+    listeners: Vec<Listener>,
+    /// Empty where no list was wanted, and for listeners of whom nothing is known.
+    ranked: Vec<Vec<Ranked>>,
 }
 
-/// What a run over many users shares.
-struct Batch<'a> {
-    model: &'a Model,
-    index: &'a Index<'a>,
-    centroids: HashMap<String, Vec<f32>>,
-    /// Tracks deleted since the model was built.
-    deleted: Vec<u32>,
-    popularity: Option<Popularity>,
-    now: i64,
-    future: Vec<String>,
-}
-
-impl<'a> Batch<'a> {
-    fn new(model: &'a Model, index: &'a Index<'a>) -> Batch<'a> {
-        Batch {
-            model,
-            index,
-            centroids: models::genre_embeddings(model.model_id, None),
-            deleted: serving::deleted_positions(index),
-            popularity: None,
-            now: listener::now(),
-            future: Vec::new(),
-        }
+impl<'a> Source<'a> {
+    fn all() -> Source<'a> {
+        Source::All { after: String::new() }
     }
 
-    /// The listeners of a chunk of users, in their order, which is byte order.
-    fn listeners(&mut self, users: &[(String, Declared)], span: Span) -> Vec<Listener> {
-        let (Some(first), Some(last)) = (users.first(), users.last()) else { return Vec::new() };
-        let mut listeners = Vec::with_capacity(users.len());
-        let mut history = History::default();
-        // Plays come by user in the same order: everyone before a play's user is complete.
-        let take = |play: StoredPlay| {
-            while users.get(listeners.len()).is_some_and(|user| user.0.as_str() < play.user_id) {
-                self.complete(users, &mut listeners, &mut history);
+    /// The next users, with their plays up to now; those who have plays later go into `future`.
+    fn next(&mut self, now: i64, future: &mut Vec<String>) -> Option<Job<'a>> {
+        let (replaced, users) = match self {
+            Source::All { after } => {
+                let users = listeners::users_after(after, CHUNK as i64);
+                after.clone_from(&users.last()?.0);
+                (&[][..], users)
             }
-            if users.get(listeners.len()).is_some_and(|user| user.0 == play.user_id) {
-                history.add(&play, self.now);
+            Source::Listed(chunks) => {
+                let listed = chunks.next()?;
+                (listed, listeners::users_of(listed))
             }
         };
-        match span {
-            Span::Range => listeners::plays_between(&first.0, &last.0, take),
-            Span::Listed => {
+        let mut histories: Vec<History> = users.iter().map(|_| History::default()).collect();
+        // Plays come by user, in the same order.
+        let mut at = 0;
+        let take = |play: StoredPlay| {
+            while users.get(at).is_some_and(|user| user.0.as_str() < play.user_id) {
+                at += 1;
+            }
+            if users.get(at).is_some_and(|user| user.0 == play.user_id) {
+                histories[at].add(&play, now);
+            }
+        };
+        match (self, users.first(), users.last()) {
+            (Source::All { .. }, Some(first), Some(last)) => {
+                listeners::plays_between(&first.0, &last.0, take);
+            }
+            (Source::Listed(_), Some(_), _) => {
                 let ids: Vec<String> = users.iter().map(|user| user.0.clone()).collect();
                 listeners::plays_of_all(&ids, take);
             }
+            _ => {}
         }
-        while listeners.len() < users.len() {
-            self.complete(users, &mut listeners, &mut history);
-        }
-        listeners
+        let later = users.iter().zip(&histories).filter(|(_, history)| history.future);
+        future.extend(later.map(|(user, _)| user.0.clone()));
+        Some(Job { replaced, users, histories })
+    }
+}
+
+/// What a run over many users shares. Threads read it.
+struct Batch<'a> {
+    model: &'a Model,
+    index: &'a Index<'a>,
+    lists: Lists,
+    centroids: HashMap<String, Vec<f32>>,
+    /// Tracks deleted since the model was built.
+    deleted: Vec<u32>,
+}
+
+impl<'a> Batch<'a> {
+    fn new(model: &'a Model, index: &'a Index<'a>, lists: Lists) -> Batch<'a> {
+        let centroids = models::genre_embeddings(model.model_id, None);
+        Batch { model, index, lists, centroids, deleted: serving::deleted_positions(index) }
     }
 
-    fn complete(
-        &mut self,
-        users: &[(String, Declared)],
-        listeners: &mut Vec<Listener>,
-        history: &mut History,
-    ) {
-        let (user_id, declared) = &users[listeners.len()];
-        let history = std::mem::take(history);
-        if history.future {
-            self.future.push(user_id.clone());
-        }
+    /// Reads, computes and writes, the middle on threads; gives the rows written:
+    /// recommendations, or vectors where no list is wanted.
+    fn run(&self, mut source: Source, mut progress: Progress) -> u64 {
+        let now = listener::now();
+        let mut future = Vec::new();
+        let mut written = 0;
+        let mut popularity = None;
+        workers::in_order(
+            self.lists.threads,
+            || source.next(now, &mut future),
+            |job, go_on| self.compute(job, go_on).transpose(),
+            |answer| {
+                let answer = or_raise(answer);
+                progress.advance(answer.replaced.len().max(answer.users.len()));
+                written += self.store(answer, &mut popularity);
+            },
+            &interrupt,
+        );
+        // A play in the future counts when its time has come: the user is looked at again.
+        listeners::note_changed(future);
+        written
+    }
+
+    /// On a thread of its own: calls nothing of the server.
+    fn compute<'j>(
+        &self,
+        job: Job<'j>,
+        go_on: &dyn Fn() -> bool,
+    ) -> sparkify_core::Result<Option<Answer<'j>>> {
+        let Job { replaced, users, histories } = job;
         let centroid = |genre: &str| self.centroids.get(genre).cloned();
         let half_life = self.model.half_life_days;
-        listeners.push(history.into_listener(self.index, half_life, declared, centroid));
-    }
-
-    fn store_recommendations(
-        &mut self,
-        users: &[(String, Declared)],
-        listeners: &[Listener],
-        n: usize,
-        threads: usize,
-    ) -> u64 {
-        let ranked = self.rank(listeners, n, threads);
-        let index = self.index;
-        let rows =
-            users.iter().zip(listeners).zip(&ranked).flat_map(|((user, listener), ranked)| {
-                ranked.iter().zip(1..).map(|(ranked, rank)| RecommendationRow {
-                    user_id: &user.0,
-                    rank,
-                    track_id: index.id(ranked.position),
-                    score: ranked.score as f32,
-                    strategy: listener.strategy.name(),
-                })
-            });
-        serving::write_recommendations(self.model.model_id, rows)
-    }
-
-    fn rank(&mut self, listeners: &[Listener], n: usize, threads: usize) -> Vec<Vec<Ranked>> {
-        let excluded: Vec<Vec<u32>> = listeners
-            .iter()
-            .map(|listener| [&listener.played[..], &self.deleted[..]].concat())
-            .collect();
-        let query = |at: usize| Query { exclude: &excluded[at], ..listeners[at].query(n) };
-        let (popular, known): (Vec<usize>, Vec<usize>) =
-            (0..listeners.len()).partition(|&at| listeners[at].strategy == Strategy::Popular);
-        let mut ranked = vec![Vec::new(); listeners.len()];
-        let queries: Vec<Query> = known.iter().map(|&at| query(at)).collect();
-        let answers = or_raise(rank::top_n_batch(self.index, &queries, threads, &interrupt));
-        for (at, answer) in known.into_iter().zip(answers) {
-            ranked[at] = answer;
+        let mut listeners = Vec::with_capacity(users.len());
+        for ((_, declared), history) in users.iter().zip(histories) {
+            if !go_on() {
+                return Ok(None);
+            }
+            listeners.push(history.into_listener(self.index, half_life, declared, centroid));
         }
-        for at in popular {
-            let popularity = self.popularity.get_or_insert_with(|| {
-                let (plays, popularity) = serving::popularity(self.index);
-                Popularity::new(&plays, &popularity)
-            });
-            interrupt();
-            ranked[at] = popularity.top_n(self.index, &query(at));
+        let mut ranked = vec![Vec::new(); users.len()];
+        if let Some(n) = self.lists.n {
+            let excluded: Vec<Vec<u32>> =
+                listeners.iter().map(|listener| self.excluded(listener)).collect();
+            let known = listeners.iter().zip(&excluded).zip(&mut ranked);
+            let (queries, lists): (Vec<Query>, Vec<&mut Vec<Ranked>>) = known
+                .filter(|((listener, _), _)| listener.strategy != Strategy::Popular)
+                .map(|((listener, exclude), list)| (Query { exclude, ..listener.query(n) }, list))
+                .unzip();
+            let Some(answers) = rank::top_n_together(self.index, &queries, go_on)? else {
+                return Ok(None);
+            };
+            for (list, answer) in lists.into_iter().zip(answers) {
+                *list = answer;
+            }
         }
-        ranked
+        Ok(Some(Answer { replaced, users, listeners, ranked }))
     }
 
-    /// A play in the future counts when its time has come: the user is looked at again.
-    fn note_future(self) {
-        listeners::note_changed(self.future);
+    /// What must not be recommended to a listener.
+    fn excluded(&self, listener: &Listener) -> Vec<u32> {
+        [&listener.played[..], &self.deleted[..]].concat()
+    }
+
+    fn store(&self, answer: Answer, popularity: &mut Option<Popularity>) -> u64 {
+        let Answer { replaced, users, listeners, mut ranked } = answer;
+        let model_id = self.model.model_id;
+        if !replaced.is_empty() {
+            serving::delete_vectors(model_id, Some(replaced));
+            serving::delete_recommendations(model_id, Some(replaced));
+        }
+        let vectors = serving::write_vectors(
+            model_id,
+            users.iter().zip(&listeners).map(|((user_id, _), listener)| VectorRow {
+                user_id,
+                vector: &listener.vector,
+                strategy: listener.strategy.name(),
+            }),
+        );
+        let Some(n) = self.lists.n else { return vectors };
+        for (listener, list) in listeners.iter().zip(&mut ranked) {
+            if listener.strategy == Strategy::Popular {
+                let popularity = popularity.get_or_insert_with(|| {
+                    let (plays, popularity) = serving::popularity(self.index);
+                    Popularity::new(&plays, &popularity)
+                });
+                interrupt();
+                let exclude = &self.excluded(listener)[..];
+                *list = popularity.top_n(self.index, &Query { exclude, ..listener.query(n) });
+            }
+        }
+        let rows = users.iter().zip(&listeners).zip(&ranked);
+        let rows = rows.flat_map(|(((user_id, _), listener), ranked)| {
+            ranked.iter().zip(1..).map(|(ranked, rank)| RecommendationRow {
+                user_id,
+                rank,
+                track_id: self.index.id(ranked.position),
+                score: ranked.score as f32,
+                strategy: listener.strategy.name(),
+            })
+        });
+        serving::write_recommendations(model_id, rows)
     }
 }

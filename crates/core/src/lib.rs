@@ -17,8 +17,10 @@ pub mod explore;
 pub mod plays;
 pub mod popularity;
 pub mod rank;
+mod signals;
 pub mod simulate;
 pub mod taste;
+pub mod workers;
 
 pub use error::{Error, Result};
 

@@ -16,7 +16,6 @@ pub mod plain;
 mod score;
 mod search;
 mod select;
-pub(crate) mod signals;
 #[cfg(test)]
 mod tests;
 
@@ -188,6 +187,20 @@ pub fn top_n_batch_on(
     interrupt: Interrupt,
 ) -> Result<Vec<Vec<Ranked>>> {
     batch::top_n_batch(index, queries, threads, Kernel::new(path), interrupt)
+}
+
+/// The answer of [`top_n`] for each query, ranked together on this thread;
+/// `None` where `go_on`, asked every few milliseconds, said no. For callers
+/// that have threads of their own.
+///
+/// # Errors
+/// As [`top_n_batch`].
+pub fn top_n_together(
+    index: &Index,
+    queries: &[Query],
+    go_on: &dyn Fn() -> bool,
+) -> Result<Option<Vec<Vec<Ranked>>>> {
+    batch::top_n_together(index, queries, Kernel::new(Path::best()), go_on)
 }
 
 fn reserve<T>(vec: &mut Vec<T>, additional: usize) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use super::{Listener, Play, Simulation, Walk, Workspace};
 use crate::Interrupt;
-use crate::rank::signals::Blocked;
+use crate::signals::Blocked;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;

@@ -65,7 +65,7 @@ fn threads_have_all_signals_blocked_and_the_caller_keeps_its_own() {
         u64::from_str_radix(line["SigBlk:".len()..].trim(), 16).unwrap()
     };
     let before = blocked();
-    let guard = signals::Blocked::all();
+    let guard = crate::signals::Blocked::all();
     let inherited = std::thread::spawn(blocked).join().unwrap();
     drop(guard);
     assert_eq!(blocked(), before);
