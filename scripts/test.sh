@@ -59,8 +59,9 @@ names=$(cd tests/pg_regress/sql && ls *.sql | sed 's/\.sql$//')
 say "Tests on whole servers"
 SPARKIFY_PGBIN=$PGBIN SPARKIFY_TEST_SOCKET=$socket cargo test -p sparkify-server-tests -- --nocapture 2>&1 | tee -a "$log"
 
-passed=$(grep -E '^test result:' "$log" | sed -E 's/.* ([0-9]+) passed.*/\1/' | paste -sd+ | bc)
-regress=$(grep -cE '^(test |ok ).*(ok|ms)' <(grep -vE '^test .*\.\.\. (ok|ignored)$|^test result' "$log") || true)
+passed=$(sed -nE 's/^test result: ok\. ([0-9]+) passed.*/\1/p' "$log" | awk '{ sum += $1 } END { print sum + 0 }')
+# pg_regress: "test NAME ... ok 12 ms" up to PostgreSQL 15, "ok 1 - NAME 12 ms" from 16 on.
+regress=$(grep -cE '^(test [a-z_]+ +\.\.\. ok +[0-9]+ ms|ok [0-9]+ )' "$log" || true)
 skipped=$(grep -c '^skipped: ' "$log" || true)
 say "All tests passed"
 echo "$((passed + regress)) passed, 0 failed, $skipped skipped"
