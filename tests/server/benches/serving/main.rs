@@ -10,6 +10,7 @@ mod measure;
 mod music;
 mod on_demand;
 mod reference;
+mod simulation;
 
 use postgres::Client;
 use sparkify_server_tests::Server;
@@ -39,6 +40,7 @@ fn main() {
     on_demand::measure(&database, &vectors, faiss.as_mut());
     batch::measure(client, first, &vectors, faiss.as_mut());
     drop(faiss);
+    simulation::measure(&server);
     if std::env::var_os("SPARKIFY_BENCH_FULL").is_some_and(|full| full == "1") {
         growth::measure(&server);
     }
