@@ -7,6 +7,7 @@
 
 mod api;
 mod error;
+mod interrupt;
 mod storage;
 
 pgrx::extension_sql_file!("../sql/tables.sql", name = "tables", requires = [song_key]);

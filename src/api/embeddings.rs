@@ -9,13 +9,10 @@ use sparkify_core::catalogue::FEATURES;
 use sparkify_core::embedding::{self, Features, Pca};
 use sparkify_core::taste::Centroids;
 
-use super::interrupt;
 use crate::error::{in_range, or_raise, raise, required};
+use crate::interrupt::interrupt;
 use crate::storage::features::{self, CatalogueFeatures};
 use crate::storage::models::{self, Embedded};
-
-/// Days after which a play weighs half, where a model does not say otherwise.
-pub const DEFAULT_HALF_LIFE_DAYS: f64 = 30.0;
 
 #[pg_extern(volatile, parallel_unsafe)]
 #[search_path(pg_catalog, pg_temp)]

@@ -118,7 +118,7 @@ fn correlate_tracks() -> TableIterator<
     ),
 > {
     let columns = columns::read_features(&FEATURES);
-    let pairs = explore::correlations(&columns, &crate::api::interrupt);
+    let pairs = explore::correlations(&columns, &crate::interrupt::interrupt);
     TableIterator::new(pairs.into_iter().map(|pair| {
         (FEATURES[pair.a].name, FEATURES[pair.b].name, pair.n as i64, pair.coefficient)
     }))

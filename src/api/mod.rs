@@ -10,10 +10,3 @@ mod recommend;
 mod refresh;
 mod simulation;
 mod validate;
-
-pub use embeddings::DEFAULT_HALF_LIFE_DAYS;
-
-/// The check that long computations make: raises where the statement was cancelled.
-pub fn interrupt() {
-    pgrx::check_for_interrupts!();
-}

@@ -3,8 +3,8 @@
 use pgrx::prelude::*;
 use sparkify_core::plays::PlayCounter;
 
-use super::interrupt;
 use crate::error::or_raise;
+use crate::interrupt::interrupt;
 use crate::storage::plays;
 
 #[pg_extern(stable, parallel_restricted)]

@@ -6,9 +6,9 @@ use serde_json::json;
 use sparkify_core::popularity::Popularity;
 use sparkify_core::rank::{self, Index, Query, Ranked};
 
-use super::interrupt;
 use super::listener::{self, History, Listener, Strategy};
 use crate::error::{in_range, or_raise, raise, required};
+use crate::interrupt::interrupt;
 use crate::storage::serving::TrackRow;
 use crate::storage::spi::under_own_search_path;
 use crate::storage::{catalogue_index, listeners, models, serving};

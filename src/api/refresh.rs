@@ -7,10 +7,10 @@ use sparkify_core::popularity::Popularity;
 use sparkify_core::rank::{self, Index, Query, Ranked};
 use sparkify_core::workers;
 
-use super::interrupt;
 use super::listener::{self, History, Listener, Strategy};
 use super::progress::Progress;
 use crate::error::{in_range, or_raise, required};
+use crate::interrupt::interrupt;
 use crate::storage::catalogue_index;
 use crate::storage::listeners::{self, Declared, StoredPlay};
 use crate::storage::models::{self, Lock, Model};

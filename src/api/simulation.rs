@@ -12,9 +12,9 @@ use sparkify_core::simulate::{
     Simulation, SimulationOptions, Taste,
 };
 
-use super::interrupt;
 use super::progress::Progress;
 use crate::error::{in_range, or_raise, raise, required};
+use crate::interrupt::interrupt;
 use crate::storage::simulation::Snapshot::{self, Callers, Fresh};
 use crate::storage::simulation::{self as storage, State, StoredUser};
 

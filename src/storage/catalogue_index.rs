@@ -144,7 +144,7 @@ fn build(model: &Model) -> AlignedBytes {
             Some("Run SELECT sparkify.build_embeddings()."),
         )
     };
-    or_raise(builder.finish(model.fingerprint, &crate::api::interrupt))
+    or_raise(builder.finish(model.fingerprint, &crate::interrupt::interrupt))
 }
 
 fn raise_unusable(model: &Model, track_id: &str, fault: impl std::fmt::Display) -> ! {

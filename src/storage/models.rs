@@ -6,6 +6,9 @@ use pgrx::{JsonB, PgSqlErrorCode};
 use super::{bulk, spi};
 use crate::error::raise;
 
+/// Days after which a play weighs half, where a model does not say otherwise.
+const DEFAULT_HALF_LIFE_DAYS: f64 = 30.0;
+
 /// What serving needs to know of a model.
 #[derive(Debug, Clone)]
 pub struct Model {
@@ -28,7 +31,7 @@ fn read(row: &spi::Row) -> Model {
     Model {
         model_id: row.i64(0).unwrap_or_default(),
         fingerprint: row.uuid(1).unwrap_or_default(),
-        half_life_days: row.f64(2).unwrap_or(crate::api::DEFAULT_HALF_LIFE_DAYS),
+        half_life_days: row.f64(2).unwrap_or(DEFAULT_HALF_LIFE_DAYS),
         active: row.bool(3).unwrap_or_default(),
         recommended: row.i32(4),
     }

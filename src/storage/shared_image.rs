@@ -64,7 +64,7 @@ fn write(path: &PathBuf, image: &[u8]) -> io::Result<()> {
     let _ = fs::remove_file(path);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     for chunk in image.chunks(CHUNK) {
-        crate::api::interrupt();
+        crate::interrupt::interrupt();
         file.write_all(chunk)?;
     }
     Ok(())
