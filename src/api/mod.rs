@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod embeddings;
+mod estimates;
 mod explore;
 mod listener;
 mod plays;
