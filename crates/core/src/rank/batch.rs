@@ -8,7 +8,7 @@ use crate::{Interrupt, Result, workers};
 /// Queries that go through a tile of tracks together.
 const GROUP: usize = 512;
 /// Blocks of a tile: its bounds and its rows stay in the caches near a core.
-const BLOCKS: usize = 64;
+const BLOCKS: usize = 128;
 /// Queries that are bounded before the first of them is scored.
 const AHEAD: usize = TILE_BLOCKS / BLOCKS;
 
@@ -95,9 +95,20 @@ fn group(
         // rows to score arrive meanwhile.
         for searches in searches.chunks_mut(AHEAD) {
             let mut counts = [0; AHEAD];
-            let finds = scratch.positions.chunks_mut(BLOCKS * BLOCK);
-            for ((count, found), (search, _)) in counts.iter_mut().zip(finds).zip(&mut *searches) {
-                *count = search.find_in_tile(found, first, blocks);
+            let finds = scratch.positions.chunks_mut(2 * BLOCKS * BLOCK);
+            let pairs = counts.chunks_mut(2).zip(finds).zip(searches.chunks_mut(2));
+            for ((counts, found), searches) in pairs {
+                let (one, other) = found.split_at_mut(BLOCKS * BLOCK);
+                match searches {
+                    [(a, _), (b, _)] => counts.copy_from_slice(&Search::find_two_in_tile(
+                        [a, b],
+                        [one, other],
+                        first,
+                        blocks,
+                    )),
+                    [(search, _)] => counts[0] = search.find_in_tile(one, first, blocks),
+                    _ => {}
+                }
             }
             let finds = scratch.positions.chunks(BLOCKS * BLOCK);
             for ((count, found), (search, _)) in counts.into_iter().zip(finds).zip(searches) {

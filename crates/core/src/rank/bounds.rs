@@ -19,7 +19,7 @@
 use nalgebra::{DMatrix, SymmetricEigen};
 
 use super::index::padded;
-use super::kernel::{BLOCK, GROUP, Kernel};
+use super::kernel::{BLOCK, Codes, GROUP, Kernel};
 use crate::{Interrupt, Result};
 
 /// Share of the second moment that the head holds, about. On a real
@@ -293,7 +293,7 @@ fn eigenvectors(moment: DMatrix<f64>) -> Option<(Vec<f32>, Vec<f64>)> {
 /// The query's side of the bounds.
 pub struct QueryBounds {
     /// Codes to multiply the tracks' codes with, (groups x 4).
-    pub codes: Vec<i8>,
+    pub codes: Codes,
     factor: f64,
     addend: f64,
 }
@@ -333,7 +333,7 @@ impl QueryBounds {
         let addend = errors.sqrt() * measures.head_norm
             + squares.sqrt() * measures.head_error
             + measures.slack;
-        Self { codes, factor: measures.step * step, addend }
+        Self { codes: Codes::new(codes), factor: measures.step * step, addend }
     }
 
     /// The sum of products that every track scoring `score` or more reaches.

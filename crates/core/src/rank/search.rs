@@ -13,13 +13,13 @@ use super::{Index, Query, Ranked, score};
 use crate::Result;
 
 /// Blocks of a tile at most.
-pub const TILE_BLOCKS: usize = 256;
+pub const TILE_BLOCKS: usize = 512;
 /// Tracks of a tile at most.
 const TILE: usize = TILE_BLOCKS * BLOCK;
 /// Blocks next to each other in the sample.
-const RUN_BLOCKS: usize = 4;
+const RUN_BLOCKS: usize = 16;
 /// Runs in the sample at least.
-const RUNS: usize = 64;
+const RUNS: usize = 16;
 /// Up to this many candidates are scored without bounding them.
 const SCORED_CANDIDATES: usize = 1024;
 /// Tiles that are scored without bounds after one where they decided little.
@@ -113,7 +113,7 @@ impl<'a> Search<'a> {
         };
         let wanted = ((2 * self.top.n() + 6) as f64 / share.clamp(1e-3, 1.0)) as usize;
         let blocks = self.index.blocks_len();
-        let runs = RUNS.max(wanted / 8).min(blocks / RUN_BLOCKS);
+        let runs = RUNS.max(wanted / 32).min(blocks / RUN_BLOCKS);
         let spread = (wanted / 4).next_power_of_two().clamp(4, runs.max(4));
         let mut lanes = vec![[i32::MIN; BLOCK]; spread];
         for run in 0..runs {
@@ -167,26 +167,70 @@ impl<'a> Search<'a> {
         self.find(out, first, blocks, self.threshold)
     }
 
+    /// [`find_in_tile`](Self::find_in_tile) for two queries over one index.
+    pub fn find_two_in_tile(
+        [a, b]: [&mut Self; 2],
+        [one, other]: [&mut [u32]; 2],
+        first: usize,
+        blocks: usize,
+    ) -> [usize; 2] {
+        if a.whole_tiles > 0 || b.whole_tiles > 0 {
+            return [a.find_in_tile(one, first, blocks), b.find_in_tile(other, first, blocks)];
+        }
+        let found = a.kernel.reaching_two(
+            a.index.blocks(first, blocks),
+            [&a.bounds.codes, &b.bounds.codes],
+            [a.threshold, b.threshold],
+            (first * BLOCK) as u32,
+            [&mut *one, &mut *other],
+        );
+        let tracks = a.tracks(first, blocks);
+        [
+            a.remaining(one, found[0], tracks, a.threshold),
+            b.remaining(other, found[1], tracks, b.threshold),
+        ]
+    }
+
     fn find(&mut self, out: &mut [u32], first: usize, blocks: usize, threshold: i32) -> usize {
         let start = (first * BLOCK) as u32;
-        let tracks = (blocks * BLOCK).min(self.index.len() - first * BLOCK);
-        let mut count;
+        let tracks = self.tracks(first, blocks);
         if self.whole_tiles > 0 {
             self.whole_tiles -= 1;
-            count = tracks;
             for (out, position) in out.iter_mut().zip(start..start + tracks as u32) {
                 *out = position;
             }
+            self.let_in(out, tracks)
         } else {
             let tile = self.index.blocks(first, blocks);
-            count = self.kernel.reaching(tile, &self.bounds.codes, threshold, start, out);
-            while count > 0 && out[count - 1] as usize >= self.index.len() {
-                count -= 1;
-            }
-            if count > tracks / 2 && threshold > i32::MIN {
-                self.whole_tiles = WHOLE_TILES;
-            }
+            let count = self.kernel.reaching(tile, &self.bounds.codes, threshold, start, out);
+            self.remaining(out, count, tracks, threshold)
         }
+    }
+
+    /// Tracks in `blocks` blocks from `first`; the last one may not be full.
+    fn tracks(&self, first: usize, blocks: usize) -> usize {
+        (blocks * BLOCK).min(self.index.len() - first * BLOCK)
+    }
+
+    /// What remains to be scored of `count` positions whose bound reached `threshold`.
+    fn remaining(
+        &mut self,
+        out: &mut [u32],
+        mut count: usize,
+        tracks: usize,
+        threshold: i32,
+    ) -> usize {
+        while count > 0 && out[count - 1] as usize >= self.index.len() {
+            count -= 1;
+        }
+        if count > tracks / 2 && threshold > i32::MIN {
+            self.whole_tiles = WHOLE_TILES;
+        }
+        self.let_in(out, count)
+    }
+
+    /// Keeps the candidates of `count` positions, and asks for their rows.
+    fn let_in(&self, out: &mut [u32], mut count: usize) -> usize {
         if let Some(candidates) = &self.candidates {
             let mut kept = 0;
             for at in 0..count {

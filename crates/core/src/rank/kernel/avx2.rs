@@ -61,10 +61,8 @@ fn reaching_groups<const GROUPS: usize>(
         let sums = unsafe { sums(block.as_ptr(), codes.as_ptr(), groups) };
         let [low, high] =
             sums.map(|sum| _mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpgt_epi32(sum, below))));
-        let mask = (low | high << 8) as u64;
-        if mask != 0 {
-            count = write_bits(mask, first, out, count);
-        }
+        // SAFETY: `out` has room for every track, and these are not written yet.
+        count = unsafe { write_bits((low | high << 8) as u64, first, out, count) };
         first += BLOCK as u32;
     }
     count

@@ -2,88 +2,107 @@
 
 use std::arch::x86_64::*;
 
-use super::{BLOCK, GROUP, write_bits};
+use super::{BLOCK, Codes, GROUP, write_bits};
 
 const RUN: usize = BLOCK * GROUP;
 
 /// Rows between the one that is read and the one that is asked for.
 const AHEAD: usize = 16;
 
-/// What the bytes' offset of 128 adds to each sum.
-fn offset(codes: &[i8]) -> i32 {
-    128 * codes.iter().map(|&code| i32::from(code)).sum::<i32>()
-}
-
-/// Sums of products, offset included, of `N` blocks that start at `blocks`.
+/// Sums of products, offset included, of `Q` queries and `N` blocks that start at
+/// `blocks`: every byte is read once.
 ///
 /// # Safety
-/// `blocks` points to `N * groups` runs of 64 bytes, `codes` to `groups`
+/// `blocks` points to `N * groups` runs of 64 bytes, each of `codes` to `groups`
 /// groups of 4.
 #[inline(always)]
-unsafe fn sums<const N: usize>(blocks: *const u8, codes: *const i8, groups: usize) -> [__m512i; N] {
+unsafe fn sums<const Q: usize, const N: usize>(
+    blocks: *const u8,
+    codes: [*const i8; Q],
+    groups: usize,
+) -> [[__m512i; N]; Q] {
     // SAFETY: the caller gives memory of this size; both are read unaligned,
     // and the callers below enable the features.
     unsafe {
-        let mut sums = [_mm512_setzero_si512(); N];
+        let mut sums = [[_mm512_setzero_si512(); N]; Q];
         for group in 0..groups {
-            let code = _mm512_set1_epi32(codes.add(group * GROUP).cast::<i32>().read_unaligned());
-            for (number, sum) in sums.iter_mut().enumerate() {
+            let codes = codes.map(|codes| {
+                _mm512_set1_epi32(codes.add(group * GROUP).cast::<i32>().read_unaligned())
+            });
+            for number in 0..N {
                 let run = blocks.add((number * groups + group) * RUN);
-                *sum = _mm512_dpbusd_epi32(*sum, _mm512_loadu_si512(run.cast()), code);
+                let run = _mm512_loadu_si512(run.cast());
+                for (sums, code) in sums.iter_mut().zip(codes) {
+                    sums[number] = _mm512_dpbusd_epi32(sums[number], run, code);
+                }
             }
         }
         sums
     }
 }
 
+/// For each of `Q` queries what [`reaching`](super::Kernel::reaching) gives for one.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-pub fn reaching(blocks: &[u8], codes: &[i8], threshold: i32, first: u32, out: &mut [u32]) -> usize {
-    let threshold = _mm512_set1_epi32(threshold.saturating_add(offset(codes)));
-    match codes.len() / GROUP {
-        4 => reaching_groups::<4>(blocks, codes, 4, threshold, first, out),
-        groups => reaching_groups::<0>(blocks, codes, groups, threshold, first, out),
+pub fn reaching<const Q: usize>(
+    blocks: &[u8],
+    codes: [&Codes; Q],
+    thresholds: [i32; Q],
+    first: u32,
+    out: [&mut [u32]; Q],
+) -> [usize; Q] {
+    let groups = codes[0].values.len() / GROUP;
+    let threshold = |query: usize| thresholds[query].saturating_add(codes[query].offset);
+    let thresholds = std::array::from_fn(|query| _mm512_set1_epi32(threshold(query)));
+    let codes = codes.map(|codes| &codes.values[..]);
+    match groups {
+        4 => reaching_groups::<Q, 4>(blocks, codes, 4, thresholds, first, out),
+        _ => reaching_groups::<Q, 0>(blocks, codes, groups, thresholds, first, out),
     }
 }
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-fn reaching_groups<const GROUPS: usize>(
+fn reaching_groups<const Q: usize, const GROUPS: usize>(
     blocks: &[u8],
-    codes: &[i8],
+    codes: [&[i8]; Q],
     groups: usize,
-    threshold: __m512i,
+    thresholds: [__m512i; Q],
     mut first: u32,
-    out: &mut [u32],
-) -> usize {
+    out: [&mut [u32]; Q],
+) -> [usize; Q] {
     // A number of groups known here unrolls the loop over them.
     let groups = if GROUPS > 0 { GROUPS } else { groups };
-    let mut count = 0;
+    let codes = codes.map(|codes| codes.as_ptr());
+    let mut counts = [0; Q];
     let mut four = blocks.chunks_exact(4 * groups * RUN);
     for blocks in four.by_ref() {
-        // SAFETY: the chunk has four blocks, and `codes` has `groups` groups.
-        let sums = unsafe { sums::<4>(blocks.as_ptr(), codes.as_ptr(), groups) };
-        let [m0, m1, m2, m3] = sums.map(|sum| _mm512_cmpge_epi32_mask(sum, threshold));
-        let low = u64::from(m0) | u64::from(m1) << 16;
-        let high = u64::from(m2) | u64::from(m3) << 16;
-        let mask = low | high << 32;
-        if mask != 0 {
-            count = write_bits(mask, first, out, count);
+        // SAFETY: the chunk has four blocks, and `codes` have `groups` groups.
+        let sums = unsafe { sums::<Q, 4>(blocks.as_ptr(), codes, groups) };
+        for (query, sums) in sums.into_iter().enumerate() {
+            let [m0, m1, m2, m3] = sums.map(|sum| _mm512_cmpge_epi32_mask(sum, thresholds[query]));
+            let low = u64::from(m0) | u64::from(m1) << 16;
+            let mask = low | (u64::from(m2) | u64::from(m3) << 16) << 32;
+            // SAFETY: `out` has room for every track, and these are not written yet.
+            counts[query] = unsafe { write_bits(mask, first, out[query], counts[query]) };
         }
         first += 4 * BLOCK as u32;
     }
     for block in four.remainder().chunks_exact(groups * RUN) {
-        // SAFETY: the chunk has one block, and `codes` has `groups` groups.
-        let [sum] = unsafe { sums::<1>(block.as_ptr(), codes.as_ptr(), groups) };
-        let mask = _mm512_cmpge_epi32_mask(sum, threshold);
-        count = write_bits(u64::from(mask), first, out, count);
+        // SAFETY: the chunk has one block, and `codes` have `groups` groups.
+        let sums = unsafe { sums::<Q, 1>(block.as_ptr(), codes, groups) };
+        for (query, [sum]) in sums.into_iter().enumerate() {
+            let mask = u64::from(_mm512_cmpge_epi32_mask(sum, thresholds[query]));
+            // SAFETY: as above.
+            counts[query] = unsafe { write_bits(mask, first, out[query], counts[query]) };
+        }
         first += BLOCK as u32;
     }
-    count
+    counts
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-pub fn maxima(blocks: &[u8], codes: &[i8], lanes: &mut [i32; BLOCK]) {
-    match codes.len() / GROUP {
+pub fn maxima(blocks: &[u8], codes: &Codes, lanes: &mut [i32; BLOCK]) {
+    match codes.values.len() / GROUP {
         4 => maxima_groups::<4>(blocks, codes, 4, lanes),
         groups => maxima_groups::<0>(blocks, codes, groups, lanes),
     }
@@ -93,7 +112,7 @@ pub fn maxima(blocks: &[u8], codes: &[i8], lanes: &mut [i32; BLOCK]) {
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 fn maxima_groups<const GROUPS: usize>(
     blocks: &[u8],
-    codes: &[i8],
+    codes: &Codes,
     groups: usize,
     lanes: &mut [i32; BLOCK],
 ) {
@@ -102,14 +121,14 @@ fn maxima_groups<const GROUPS: usize>(
     let mut four = blocks.chunks_exact(4 * groups * RUN);
     for blocks in four.by_ref() {
         // SAFETY: the chunk has four blocks, and `codes` has `groups` groups.
-        let sums = unsafe { sums::<4>(blocks.as_ptr(), codes.as_ptr(), groups) };
+        let [sums] = unsafe { sums::<1, 4>(blocks.as_ptr(), [codes.values.as_ptr()], groups) };
         for (largest, sum) in largest.iter_mut().zip(sums) {
             *largest = _mm512_max_epi32(*largest, sum);
         }
     }
     for block in four.remainder().chunks_exact(groups * RUN) {
         // SAFETY: the chunk has one block, and `codes` has `groups` groups.
-        let [sum] = unsafe { sums::<1>(block.as_ptr(), codes.as_ptr(), groups) };
+        let [[sum]] = unsafe { sums::<1, 1>(block.as_ptr(), [codes.values.as_ptr()], groups) };
         largest[0] = _mm512_max_epi32(largest[0], sum);
     }
     let [a, b, c, d] = largest;
@@ -117,9 +136,8 @@ fn maxima_groups<const GROUPS: usize>(
     let mut found = [0i32; BLOCK];
     // SAFETY: `found` has the 64 bytes that are written.
     unsafe { _mm512_storeu_si512(found.as_mut_ptr().cast(), largest) };
-    let offset = offset(codes);
     for (lane, found) in lanes.iter_mut().zip(found) {
-        *lane = found.saturating_sub(offset).max(*lane);
+        *lane = found.saturating_sub(codes.offset).max(*lane);
     }
 }
 

@@ -24,6 +24,29 @@ pub const BLOCK: usize = 16;
 /// Codes that are multiplied at once; a group of a block has 64 bytes.
 pub const GROUP: usize = 4;
 
+/// A query's codes, each in -127 to 127, by groups.
+pub struct Codes {
+    values: Vec<i8>,
+    /// What the 128 in the tracks' bytes adds to a sum of products.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "of use to AVX-512 only"))]
+    offset: i32,
+}
+
+impl Codes {
+    /// # Panics
+    /// When there are not one or more whole groups.
+    pub fn new(values: Vec<i8>) -> Self {
+        assert!(values.len().is_multiple_of(GROUP) && !values.is_empty());
+        let offset = 128 * values.iter().map(|&code| i32::from(code)).sum::<i32>();
+        Self { values, offset }
+    }
+
+    /// Bytes of a block of as many codes a track.
+    fn block(&self) -> usize {
+        self.values.len() * BLOCK
+    }
+}
+
 /// A kind of processor that there are inner loops for. All give the same rows
 /// and scores; to force one is of use in tests and benches only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,43 +109,72 @@ impl Kernel {
     pub fn reaching(
         self,
         blocks: &[u8],
-        codes: &[i8],
+        codes: &Codes,
         threshold: i32,
         first: u32,
         out: &mut [u32],
     ) -> usize {
-        check(blocks, codes);
-        assert!(out.len() >= blocks.len() / codes.len());
+        assert!(blocks.len().is_multiple_of(codes.block()));
+        assert!(out.len() >= blocks.len() / codes.values.len());
         match self.0 {
             // SAFETY: `Kernel::new` made sure that the processor has the features.
             #[cfg(target_arch = "x86_64")]
-            Path::Avx512 => unsafe { avx512::reaching(blocks, codes, threshold, first, out) },
+            Path::Avx512 => unsafe {
+                let [count] = avx512::reaching(blocks, [codes], [threshold], first, [out]);
+                count
+            },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Path::Avx2 => unsafe { avx2::reaching(blocks, codes, threshold, first, out) },
+            Path::Avx2 => unsafe { avx2::reaching(blocks, &codes.values, threshold, first, out) },
             // SAFETY: as above.
             #[cfg(target_arch = "aarch64")]
-            Path::Neon => unsafe { neon::reaching(blocks, codes, threshold, first, out) },
-            _ => plain::reaching(blocks, codes, threshold, first, out),
+            Path::Neon => unsafe { neon::reaching(blocks, &codes.values, threshold, first, out) },
+            _ => plain::reaching(blocks, &codes.values, threshold, first, out),
         }
+    }
+
+    /// [`reaching`](Self::reaching) for two queries, whose codes are as many: the
+    /// bytes are read once where the processor has registers for both.
+    #[inline]
+    pub fn reaching_two(
+        self,
+        blocks: &[u8],
+        codes: [&Codes; 2],
+        thresholds: [i32; 2],
+        first: u32,
+        out: [&mut [u32]; 2],
+    ) -> [usize; 2] {
+        #[cfg(target_arch = "x86_64")]
+        if self.0 == Path::Avx512 {
+            let [a, b] = codes;
+            assert!(a.values.len() == b.values.len() && blocks.len().is_multiple_of(a.block()));
+            assert!(out.iter().all(|out| out.len() >= blocks.len() / a.values.len()));
+            // SAFETY: `Kernel::new` made sure that the processor has the features.
+            return unsafe { avx512::reaching(blocks, codes, thresholds, first, out) };
+        }
+        let ([a, b], [one, other]) = (codes, out);
+        [
+            self.reaching(blocks, a, thresholds[0], first, one),
+            self.reaching(blocks, b, thresholds[1], first, other),
+        ]
     }
 
     /// Raises each lane to the largest sum of products with `codes` among the
     /// tracks that have this place in a block.
     #[inline]
-    pub fn maxima(self, blocks: &[u8], codes: &[i8], lanes: &mut [i32; BLOCK]) {
-        check(blocks, codes);
+    pub fn maxima(self, blocks: &[u8], codes: &Codes, lanes: &mut [i32; BLOCK]) {
+        assert!(blocks.len().is_multiple_of(codes.block()));
         match self.0 {
             // SAFETY: `Kernel::new` made sure that the processor has the features.
             #[cfg(target_arch = "x86_64")]
             Path::Avx512 => unsafe { avx512::maxima(blocks, codes, lanes) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Path::Avx2 => unsafe { avx2::maxima(blocks, codes, lanes) },
+            Path::Avx2 => unsafe { avx2::maxima(blocks, &codes.values, lanes) },
             // SAFETY: as above.
             #[cfg(target_arch = "aarch64")]
-            Path::Neon => unsafe { neon::maxima(blocks, codes, lanes) },
-            _ => plain::maxima(blocks, codes, lanes),
+            Path::Neon => unsafe { neon::maxima(blocks, &codes.values, lanes) },
+            _ => plain::maxima(blocks, &codes.values, lanes),
         }
     }
 
@@ -188,19 +240,25 @@ pub fn prefetch(vectors: &[f32], row: usize, norms: &[f64], positions: &[u32]) {
     let _ = (vectors, row, norms, positions);
 }
 
-fn check(blocks: &[u8], codes: &[i8]) {
-    assert!(codes.len().is_multiple_of(GROUP) && !codes.is_empty());
-    assert!(blocks.len().is_multiple_of(codes.len() * BLOCK));
-}
-
-/// Writes the numbers of the set bits of `mask`; `out` has room for them.
+/// Writes the numbers of the set bits of `mask`. Most masks have one bit or
+/// none: the first is written whether it is there or not, which spares a branch
+/// that cannot be predicted.
+///
+/// # Safety
+/// `out` has room for a number after the first `count`, and for all of `mask`.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn write_bits(mut mask: u64, first: u32, out: &mut [u32], mut count: usize) -> usize {
-    while mask != 0 {
-        out[count] = first + mask.trailing_zeros();
-        count += 1;
-        mask &= mask - 1;
+unsafe fn write_bits(mut mask: u64, first: u32, out: &mut [u32], mut count: usize) -> usize {
+    // SAFETY: the caller gives room.
+    unsafe {
+        *out.get_unchecked_mut(count) = first.wrapping_add(mask.trailing_zeros());
+        count += usize::from(mask != 0);
+        mask &= mask.wrapping_sub(1);
+        while mask != 0 {
+            *out.get_unchecked_mut(count) = first + mask.trailing_zeros();
+            count += 1;
+            mask &= mask - 1;
+        }
     }
     count
 }

@@ -1,4 +1,5 @@
 mod cancel;
+mod kernel;
 mod oracle;
 
 use super::*;
