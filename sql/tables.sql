@@ -37,7 +37,7 @@ COMMENT ON TABLE sparkify.rejected_tracks IS
     'Raw rows that clean_tracks() refused, with the reason.';
 
 CREATE TABLE sparkify.tracks (
-    track_id         text COLLATE "C" PRIMARY KEY,
+    track_id         text COLLATE "C" PRIMARY KEY CHECK (track_id <> ''),
     track_name       text             NOT NULL,
     artists          text[]           NOT NULL CHECK (pg_catalog.cardinality(artists) > 0),
     primary_artist   text             GENERATED ALWAYS AS (artists[1]) STORED,
@@ -69,7 +69,7 @@ COMMENT ON COLUMN sparkify.tracks.song_key IS 'Same name and artists, trimmed an
 CREATE INDEX tracks_genres_idx ON sparkify.tracks USING gin (genres);
 
 CREATE TABLE sparkify.users (
-    user_id       text COLLATE "C" PRIMARY KEY,
+    user_id       text COLLATE "C" PRIMARY KEY CHECK (user_id <> ''),
     age           integer CHECK (age BETWEEN 0 AND 150),
     country       text,
     genre_weights jsonb CHECK (pg_catalog.jsonb_typeof(genre_weights) = 'object'),

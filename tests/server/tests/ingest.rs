@@ -87,6 +87,7 @@ fn what_is_refused_says_why() {
             (with("user_id", json!("")), "user_id must be a string of 1 to 512 bytes"),
             (with("user_id", json!(long)), "user_id must be a string of 1 to 512 bytes"),
             (with("track_id", json!(null)), "track_id is missing"),
+            (with("track_id", json!("")), "track_id must be a string of 1 to 512 bytes"),
             (with("track_id", json!(long)), "track_id must be a string of 1 to 512 bytes"),
             (with("track_id", json!("no'where")), "track \"no'where\" does not exist"),
             (with("played_at", json!(null)), "played_at is missing"),

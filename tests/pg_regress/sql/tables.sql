@@ -1,0 +1,43 @@
+\getenv tests PG_ABS_SRCDIR
+\set fresh :tests '/fresh.psql'
+\i :fresh
+-- A track needs an id, a name and an artist; everything else may be unknown.
+INSERT INTO sparkify.tracks (track_id, track_name, artists, energy) VALUES ('t', 'Song', '{Ann}', 0.2), (' ', '', '{""}', 0.7);
+SELECT refused('INSERT INTO sparkify.tracks (track_id, track_name, artists) VALUES ('''', ''Song'', ''{Ann}'')');
+SELECT refused('INSERT INTO sparkify.tracks (track_id, track_name, artists) VALUES (NULL, ''Song'', ''{Ann}'')');
+SELECT refused('INSERT INTO sparkify.tracks (track_id, track_name, artists) VALUES (''t'', ''Song'', ''{Ann}'')');
+SELECT refused('INSERT INTO sparkify.tracks (track_id, track_name, artists) VALUES (''u'', NULL, ''{Ann}'')');
+SELECT refused('INSERT INTO sparkify.tracks (track_id, track_name, artists) VALUES (''u'', ''Song'', ''{}'')');
+SELECT refused('UPDATE sparkify.tracks SET track_id = '''' WHERE track_id = ''t''');
+-- No value outside its range.
+SELECT refused(format('UPDATE sparkify.tracks SET %I = %L WHERE track_id = ''t''', name, value))
+FROM (VALUES ('popularity', '101'), ('duration_ms', '0'), ('danceability', '1.1'), ('energy', '-0.1'), ('key', '12'),
+    ('loudness', '10.1'), ('mode', '2'), ('speechiness', 'NaN'), ('acousticness', '2'), ('instrumentalness', '-1'),
+    ('liveness', '1.5'), ('valence', 'Infinity'), ('tempo', '0'), ('tempo', 'Infinity'), ('tempo', 'NaN'),
+    ('time_signature', '8')) AS wrong (name, value);
+
+INSERT INTO sparkify.users (user_id, genre_weights) VALUES ('ann', '{}'), (' ', NULL);
+SELECT refused('INSERT INTO sparkify.users (user_id) VALUES ('''')');
+SELECT refused('INSERT INTO sparkify.users (user_id) VALUES (NULL)');
+SELECT refused('INSERT INTO sparkify.users (user_id) VALUES (''ann'')');
+SELECT refused('UPDATE sparkify.users SET user_id = '''' WHERE user_id = ''ann''');
+SELECT refused('UPDATE sparkify.users SET age = 151');
+SELECT refused('UPDATE sparkify.users SET genre_weights = ''["rock"]''');
+
+SELECT refused('INSERT INTO sparkify.listening_events (user_id, track_id, played_at) VALUES (''ann'', ''t'', NULL)');
+SELECT refused('INSERT INTO sparkify.listening_events (user_id, track_id, played_at) VALUES (''ann'', ''t'', ''infinity'')');
+SELECT refused('INSERT INTO sparkify.listening_events (user_id, track_id, played_at, ms_played) VALUES (''ann'', ''t'', ''2025-01-01'', -1)');
+SELECT count(*) FROM sparkify.listening_events;
+
+-- An application's empty ids are refused with the reason, and make nobody.
+SELECT * FROM sparkify.ingest_events('[
+    {"user_id": "", "track_id": "t", "played_at": "2025-01-01T12:00:00Z"},
+    {"user_id": "bob", "track_id": "", "played_at": "2025-01-01T12:00:00Z"},
+    {"user_id": "ann", "track_id": "t", "played_at": "2025-01-01T12:00:00Z"}]');
+SELECT event ->> 'user_id' AS user_id, event ->> 'track_id' AS track_id, reason FROM sparkify.rejected_events ORDER BY user_id;
+SELECT user_id FROM sparkify.users ORDER BY user_id;
+
+-- Every user there is, the first in byte order too, is served by a full refresh.
+SELECT sparkify.build_embeddings(1);
+SELECT sparkify.refresh_recommendations(1);
+SELECT user_id, track_id, strategy FROM sparkify.recommendation_details ORDER BY user_id;
