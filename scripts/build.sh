@@ -4,9 +4,7 @@
 "$CLONE/scripts/setup.sh"
 
 cd "$CLONE"
-export PGRX_HOME=$STATE/pgrx
-mkdir -p "$PGRX_HOME"
-printf '[configs]\npg%s = "%s"\n' "$PG_MAJOR" "$PG_CONFIG" > "$PGRX_HOME/config.toml"
+use_pgrx_home "$STATE/pgrx" "$PG_MAJOR" "$PG_CONFIG"
 
 # What the build depends on, so that a second run has nothing to do.
 stamp=$STATE/installed

@@ -37,5 +37,20 @@ as_server() {
     if [ "$(id -u)" = 0 ]; then (cd / && runuser -u postgres -- "$@"); else (cd / && "$@"); fi
 }
 
+# The configuration that cargo pgrx reads, in a folder of its own: one server, by its major version and pg_config.
+use_pgrx_home() {
+    export PGRX_HOME=$1
+    mkdir -p "$PGRX_HOME"
+    printf '[configs]\npg%s = "%s"\n' "$2" "$3" > "$PGRX_HOME/config.toml"
+}
+
+require_cargo() { command -v cargo >/dev/null || fail "cargo is not installed; get Rust from https://rustup.rs"; }
+
+install_cargo_pgrx() {
+    [ "$(cargo pgrx --version 2>/dev/null | awk '{print $NF}')" != "$PGRX_VERSION" ] || return 0
+    say "Installing cargo-pgrx $PGRX_VERSION (a few minutes, once)"
+    cargo install cargo-pgrx --version "=$PGRX_VERSION" --locked --debug
+}
+
 demo_runs() { [ -s "$CLUSTER/postmaster.pid" ] && as_server "$PGBIN/pg_ctl" -D "$CLUSTER" status >/dev/null; }
 demo_psql() { "$PGBIN/psql" -X -h "$SOCKET" -U postgres -v ON_ERROR_STOP=1 "$@"; }

@@ -3,7 +3,7 @@
 # Safe to run again; does nothing where nothing is missing.
 . "$(dirname "$0")/common.sh"
 
-command -v cargo >/dev/null || fail "cargo is not installed; get Rust from https://rustup.rs"
+require_cargo
 
 packages=(
     "postgresql-$PG_MAJOR" "postgresql-server-dev-$PG_MAJOR" "postgresql-$PG_MAJOR-cron"
@@ -21,10 +21,7 @@ if [ ${#missing[@]} -gt 0 ]; then
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}"
 fi
 
-if [ "$(cargo pgrx --version 2>/dev/null | awk '{print $NF}')" != "$PGRX_VERSION" ]; then
-    say "Installing cargo-pgrx $PGRX_VERSION (a few minutes, once)"
-    cargo install cargo-pgrx --version "=$PGRX_VERSION" --locked --debug
-fi
+install_cargo_pgrx
 
 # The folder's name can be guessed: take it only if it is ours.
 mkdir -p "$STATE"

@@ -22,9 +22,7 @@ cargo test -p sparkify-core --lib --tests 2>&1 | tee -a "$log"
 
 say "Tests inside a server"
 (
-    export PGRX_HOME=$STATE/pgrx-test
-    mkdir -p "$PGRX_HOME"
-    printf '[configs]\npg%s = "%s"\n' "$PG_MAJOR" "$TEST_PREFIX/lib/postgresql/$PG_MAJOR/bin/pg_config" > "$PGRX_HOME/config.toml"
+    use_pgrx_home "$STATE/pgrx-test" "$PG_MAJOR" "$TEST_PREFIX/lib/postgresql/$PG_MAJOR/bin/pg_config"
     data=$STATE/test-pgdata
     rm -rf "$data"
     as_root install -d -o "$(server_user)" "$data"
