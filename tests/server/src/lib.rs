@@ -7,6 +7,7 @@
 
 pub mod data;
 pub mod gate;
+pub mod pipeline;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
