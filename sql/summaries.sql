@@ -89,88 +89,53 @@ COMMENT ON TABLE sparkify.list_changes IS
 -- Writing. Nobody needs privileges on the bookkeeping: definer's rights. 10,000
 -- rows a statement is where remembering each costs more than counting afresh.
 
-CREATE FUNCTION sparkify.note_inserted_plays() RETURNS trigger
+CREATE FUNCTION sparkify.note_plays() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF (SELECT count(*) FROM (SELECT FROM new_rows LIMIT 10001) AS few) > 10000 THEN
-        INSERT INTO sparkify.stale_marks (subject) VALUES ('plays');
-    ELSE
-        INSERT INTO sparkify.play_changes
-        SELECT user_id, track_id, (played_at AT TIME ZONE 'UTC')::date, 1, skipped FROM new_rows;
+    IF TG_OP <> 'INSERT' THEN
+        IF (SELECT count(*) FROM (SELECT FROM old_rows LIMIT 10001) AS few) > 10000 THEN
+            INSERT INTO sparkify.stale_marks (subject) VALUES ('plays');
+        ELSE
+            INSERT INTO sparkify.play_changes
+            SELECT user_id, track_id, (played_at AT TIME ZONE 'UTC')::date, -1, skipped FROM old_rows;
+        END IF;
+    END IF;
+    IF TG_OP <> 'DELETE' THEN
+        IF (SELECT count(*) FROM (SELECT FROM new_rows LIMIT 10001) AS few) > 10000 THEN
+            INSERT INTO sparkify.stale_marks (subject) VALUES ('plays');
+        ELSE
+            INSERT INTO sparkify.play_changes
+            SELECT user_id, track_id, (played_at AT TIME ZONE 'UTC')::date, 1, skipped FROM new_rows;
+        END IF;
     END IF;
     RETURN NULL;
 END $$;
-COMMENT ON FUNCTION sparkify.note_inserted_plays() IS 'Trigger: appends added plays to play_changes, or a mark for very many.';
+COMMENT ON FUNCTION sparkify.note_plays() IS
+    'Trigger: appends added, changed and deleted plays to play_changes, or a mark for very many.';
 
-CREATE FUNCTION sparkify.note_deleted_plays() RETURNS trigger
+CREATE FUNCTION sparkify.note_lists() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF (SELECT count(*) FROM (SELECT FROM old_rows LIMIT 10001) AS few) > 10000 THEN
-        INSERT INTO sparkify.stale_marks (subject) VALUES ('plays');
-    ELSE
-        INSERT INTO sparkify.play_changes
-        SELECT user_id, track_id, (played_at AT TIME ZONE 'UTC')::date, -1, skipped FROM old_rows;
+    IF TG_OP <> 'INSERT' THEN
+        IF (SELECT count(*) FROM (SELECT FROM old_rows LIMIT 10001) AS few) > 10000 THEN
+            INSERT INTO sparkify.stale_marks (subject, model_id)
+            SELECT DISTINCT 'recommendations', model_id FROM old_rows;
+        ELSE
+            INSERT INTO sparkify.list_changes SELECT model_id, user_id, track_id, -1 FROM old_rows;
+        END IF;
+    END IF;
+    IF TG_OP <> 'DELETE' THEN
+        IF (SELECT count(*) FROM (SELECT FROM new_rows LIMIT 10001) AS few) > 10000 THEN
+            INSERT INTO sparkify.stale_marks (subject, model_id)
+            SELECT DISTINCT 'recommendations', model_id FROM new_rows;
+        ELSE
+            INSERT INTO sparkify.list_changes SELECT model_id, user_id, track_id, 1 FROM new_rows;
+        END IF;
     END IF;
     RETURN NULL;
 END $$;
-COMMENT ON FUNCTION sparkify.note_deleted_plays() IS 'Trigger: appends deleted plays to play_changes, or a mark for very many.';
-
-CREATE FUNCTION sparkify.note_updated_plays() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    IF (SELECT count(*) FROM (SELECT FROM new_rows LIMIT 10001) AS few) > 10000 THEN
-        INSERT INTO sparkify.stale_marks (subject) VALUES ('plays');
-    ELSE
-        INSERT INTO sparkify.play_changes
-        SELECT user_id, track_id, (played_at AT TIME ZONE 'UTC')::date, -1, skipped FROM old_rows
-        UNION ALL
-        SELECT user_id, track_id, (played_at AT TIME ZONE 'UTC')::date, 1, skipped FROM new_rows;
-    END IF;
-    RETURN NULL;
-END $$;
-COMMENT ON FUNCTION sparkify.note_updated_plays() IS 'Trigger: appends changed plays to play_changes, or a mark for very many.';
-
-CREATE FUNCTION sparkify.note_inserted_lists() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    IF (SELECT count(*) FROM (SELECT FROM new_rows LIMIT 10001) AS few) > 10000 THEN
-        INSERT INTO sparkify.stale_marks (subject, model_id)
-        SELECT DISTINCT 'recommendations', model_id FROM new_rows;
-    ELSE
-        INSERT INTO sparkify.list_changes SELECT model_id, user_id, track_id, 1 FROM new_rows;
-    END IF;
-    RETURN NULL;
-END $$;
-COMMENT ON FUNCTION sparkify.note_inserted_lists() IS 'Trigger: appends added recommendations to list_changes, or a mark for very many.';
-
-CREATE FUNCTION sparkify.note_deleted_lists() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    IF (SELECT count(*) FROM (SELECT FROM old_rows LIMIT 10001) AS few) > 10000 THEN
-        INSERT INTO sparkify.stale_marks (subject, model_id)
-        SELECT DISTINCT 'recommendations', model_id FROM old_rows;
-    ELSE
-        INSERT INTO sparkify.list_changes SELECT model_id, user_id, track_id, -1 FROM old_rows;
-    END IF;
-    RETURN NULL;
-END $$;
-COMMENT ON FUNCTION sparkify.note_deleted_lists() IS 'Trigger: appends deleted recommendations to list_changes, or a mark for very many.';
-
-CREATE FUNCTION sparkify.note_updated_lists() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    IF (SELECT count(*) FROM (SELECT FROM new_rows LIMIT 10001) AS few) > 10000 THEN
-        INSERT INTO sparkify.stale_marks (subject, model_id)
-        SELECT 'recommendations', model_id FROM old_rows UNION SELECT 'recommendations', model_id FROM new_rows;
-    ELSE
-        INSERT INTO sparkify.list_changes
-        SELECT model_id, user_id, track_id, -1 FROM old_rows
-        UNION ALL
-        SELECT model_id, user_id, track_id, 1 FROM new_rows;
-    END IF;
-    RETURN NULL;
-END $$;
-COMMENT ON FUNCTION sparkify.note_updated_lists() IS 'Trigger: appends changed recommendations to list_changes, or a mark for very many.';
+COMMENT ON FUNCTION sparkify.note_lists() IS
+    'Trigger: appends added, changed and deleted recommendations to list_changes, or a mark for very many.';
 
 CREATE FUNCTION sparkify.mark_stale() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -207,19 +172,19 @@ COMMENT ON FUNCTION sparkify.mark_stale_by_totals() IS
     'Trigger: leaves a mark when totals were written by anything but refresh_summaries(), such as a restore.';
 
 CREATE TRIGGER listening_events_inserted_plays AFTER INSERT ON sparkify.listening_events
-    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_inserted_plays();
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_plays();
 CREATE TRIGGER listening_events_updated_plays AFTER UPDATE ON sparkify.listening_events
-    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_updated_plays();
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_plays();
 CREATE TRIGGER listening_events_deleted_plays AFTER DELETE ON sparkify.listening_events
-    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_deleted_plays();
+    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_plays();
 CREATE TRIGGER listening_events_truncated_plays AFTER TRUNCATE ON sparkify.listening_events
     FOR EACH STATEMENT EXECUTE FUNCTION sparkify.mark_stale('plays');
 CREATE TRIGGER user_recommendations_inserted_lists AFTER INSERT ON sparkify.user_recommendations
-    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_inserted_lists();
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_lists();
 CREATE TRIGGER user_recommendations_updated_lists AFTER UPDATE ON sparkify.user_recommendations
-    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_updated_lists();
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_lists();
 CREATE TRIGGER user_recommendations_deleted_lists AFTER DELETE ON sparkify.user_recommendations
-    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_deleted_lists();
+    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_lists();
 CREATE TRIGGER user_recommendations_truncated_lists AFTER TRUNCATE ON sparkify.user_recommendations
     FOR EACH STATEMENT EXECUTE FUNCTION sparkify.mark_stale('recommendations');
 CREATE TRIGGER tracks_changed AFTER INSERT OR DELETE OR TRUNCATE ON sparkify.tracks
