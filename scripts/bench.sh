@@ -4,9 +4,7 @@
 # measured in the same run.
 . "$(dirname "$0")/common.sh"
 tracks=${TRACKS:-}
-if [ -n "$tracks" ]; then
-    [ -f "$tracks" ] && [ -r "$tracks" ] || fail "TRACKS: cannot read the file $tracks"
-fi
+require_tracks "$tracks"
 "$CLONE/scripts/build.sh"
 cd "$CLONE"
 

@@ -37,6 +37,11 @@ as_server() {
     if [ "$(id -u)" = 0 ]; then (cd / && runuser -u postgres -- "$@"); else (cd / && "$@"); fi
 }
 
+# TRACKS may be empty; a file that cannot be read is said before anything is built.
+require_tracks() {
+    [ -z "$1" ] || { [ -f "$1" ] && [ -r "$1" ]; } || fail "TRACKS: cannot read the file $1"
+}
+
 # The configuration that cargo pgrx reads, in a folder of its own: one server, by its major version and pg_config.
 use_pgrx_home() {
     export PGRX_HOME=$1

@@ -8,7 +8,7 @@ major=$("$target" --version | sed -E 's/^PostgreSQL ([0-9]+).*/\1/')
 case $major in 15 | 16 | 17 | 18) ;; *) fail "PostgreSQL $major is not supported: 15 to 18 are" ;; esac
 install_cargo_pgrx
 cd "$CLONE"
-use_pgrx_home "${PGRX_HOME:-$CLONE/target/pgrx-home-$major}" "$major" "$target"
+use_pgrx_home "$CLONE/target/pgrx-home-$major" "$major" "$target"
 say "Installing into $("$target" --pkglibdir)"
 sudo=()
 [ -w "$("$target" --pkglibdir)" ] || sudo=(--sudo)

@@ -2,12 +2,12 @@
 # Runs every test: the core, inside a server, SQL against expected output, and
 # whole servers. TRACKS names a real catalogue; without it those tests skip.
 . "$(dirname "$0")/common.sh"
+require_tracks "${TRACKS:-}"
 "$CLONE/scripts/setup.sh"
 cd "$CLONE"
 
 SPARKIFY_TRACKS=
 if [ -n "${TRACKS:-}" ]; then
-    [ -f "$TRACKS" ] || fail "TRACKS: cannot read the file $TRACKS"
     # The server reads a copy of its own: the file may lie where it cannot look.
     SPARKIFY_TRACKS=$STATE/test-tracks.csv
     install -m 644 "$TRACKS" "$SPARKIFY_TRACKS"
