@@ -366,7 +366,7 @@ BEGIN
         RAISE EXCEPTION 'pg_cron is not installed in database "%"', current_database() USING
             ERRCODE = 'object_not_in_prerequisite_state',
             DETAIL = format('pg_cron of this server lives in database "%s".', elsewhere),
-            HINT = format('There, run SELECT cron.schedule_in_database(''sparkify pipeline'', ''0 3 * * *'', ''CALL sparkify.run_pipeline()'', %L), and the same with ''SELECT sparkify.refresh_recommendations()'' every minute.', current_database());
+            HINT = format('There, run SELECT cron.schedule_in_database(''sparkify pipeline'', ''0 3 * * *'', ''CALL sparkify.run_pipeline()'', %L), and the same with ''SELECT sparkify.refresh_recommendations(); SELECT sparkify.refresh_summaries()'' every minute.', current_database());
     ELSE
         RAISE EXCEPTION 'pg_cron is not installed in database "%"', current_database() USING
             ERRCODE = 'object_not_in_prerequisite_state',
