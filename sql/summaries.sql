@@ -319,7 +319,7 @@ CREATE VIEW sparkify.track_plays AS
 SELECT name AS track_id, plays FROM sparkify.current_plays WHERE dimension = 'track';
 COMMENT ON VIEW sparkify.track_plays IS 'Plays of each track that was played, as this snapshot sees the events.';
 COMMENT ON COLUMN sparkify.track_plays.track_id IS 'The track, in the catalogue or not.';
-COMMENT ON COLUMN sparkify.track_plays.plays IS 'Listening events.';
+COMMENT ON COLUMN sparkify.track_plays.plays IS 'Listening events, those in the future too.';
 
 -- Functions rather than views: the planner prices what they would cost if a mark
 -- stood, and would compile every query that never reads them.
