@@ -113,9 +113,18 @@ END $$;
 COMMENT ON FUNCTION sparkify.note_plays() IS
     'Trigger: appends added, changed and deleted plays to play_changes, or a mark for very many.';
 
+-- A refresh of all lists of a model says so: it deletes first, which leaves the
+-- one mark that covers all it writes after.
 CREATE FUNCTION sparkify.note_lists() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    IF current_setting('sparkify.relisted_model', true) <> '' THEN
+        IF TG_OP = 'DELETE' THEN
+            INSERT INTO sparkify.stale_marks (subject, model_id)
+            VALUES ('recommendations', current_setting('sparkify.relisted_model')::bigint);
+        END IF;
+        RETURN NULL;
+    END IF;
     IF TG_OP <> 'INSERT' THEN
         IF (SELECT count(*) FROM (SELECT FROM old_rows LIMIT 10001) AS few) > 10000 THEN
             INSERT INTO sparkify.stale_marks (subject, model_id)

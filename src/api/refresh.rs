@@ -1,5 +1,6 @@
 //! Vectors and recommendations of many users, stored.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use pgrx::prelude::*;
@@ -79,8 +80,9 @@ fn refresh_all(model: &Model, n: i32, lists: Lists) -> u64 {
     let index = packed.index();
     let progress = Progress::new("refresh_recommendations", listeners::count_users());
     serving::delete_vectors(model.model_id, None);
-    serving::delete_recommendations(model.model_id, None);
-    let written = Batch::new(model, &index, lists).run(Source::all(), progress);
+    let written = serving::replace_recommendations(model.model_id, || {
+        Batch::new(model, &index, lists).run(Source::all(), progress)
+    });
     models::set_recommended(model.model_id, n);
     written
 }
@@ -141,11 +143,12 @@ impl<'a> Source<'a> {
         // Plays come by user, in the same order.
         let mut at = 0;
         let take = |play: StoredPlay| {
-            while users.get(at).is_some_and(|user| user.0.as_str() < play.user_id) {
-                at += 1;
-            }
-            if users.get(at).is_some_and(|user| user.0 == play.user_id) {
-                histories[at].add(&play, now);
+            while let Some((user, _)) = users.get(at) {
+                match user.as_str().cmp(play.user_id) {
+                    Ordering::Less => at += 1,
+                    Ordering::Equal => return histories[at].add(&play, now),
+                    Ordering::Greater => return,
+                }
             }
         };
         match (self, users.first(), users.last()) {
@@ -248,7 +251,7 @@ impl<'a> Batch<'a> {
         let model_id = self.model.model_id;
         if !replaced.is_empty() {
             serving::delete_vectors(model_id, Some(replaced));
-            serving::delete_recommendations(model_id, Some(replaced));
+            serving::delete_recommendations(model_id, replaced);
         }
         let vectors = serving::write_vectors(
             model_id,

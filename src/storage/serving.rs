@@ -101,9 +101,25 @@ pub fn delete_vectors(model_id: i64, user_ids: Option<&[String]>) {
     delete("user_vectors", model_id, user_ids);
 }
 
-/// Deletes the recommendations of a model: of some users, or of all.
-pub fn delete_recommendations(model_id: i64, user_ids: Option<&[String]>) {
-    delete("user_recommendations", model_id, user_ids);
+/// Deletes the recommendations that a model made for some users.
+pub fn delete_recommendations(model_id: i64, user_ids: &[String]) {
+    delete("user_recommendations", model_id, Some(user_ids));
+}
+
+/// Deletes all recommendations of a model, and has `write` store new ones. Nobody
+/// remembers their rows one by one: the summaries count the model's lists afresh.
+pub fn replace_recommendations<T>(model_id: i64, write: impl FnOnce() -> T) -> T {
+    let relist = |model_id: String| {
+        spi::execute(
+            "SELECT pg_catalog.set_config('sparkify.relisted_model', $1, true)",
+            &[model_id.into()],
+        )
+    };
+    relist(model_id.to_string());
+    delete("user_recommendations", model_id, None);
+    let written = write();
+    relist(String::new());
+    written
 }
 
 fn delete(table: &str, model_id: i64, user_ids: Option<&[String]>) {

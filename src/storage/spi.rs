@@ -14,6 +14,7 @@ use std::ffi::{CString, c_int};
 use std::marker::PhantomData;
 
 use pgrx::datum::DatumWithOid;
+use pgrx::varlena::{text_to_rust_str_unchecked, varatt_is_1b_e, varatt_is_4b_c};
 use pgrx::{FromDatum, PgSqlErrorCode, pg_guard, pg_sys};
 
 use crate::error::raise;
@@ -51,8 +52,12 @@ impl<'a> Row<'a> {
         let datum = self.datum(column, pg_sys::TEXTOID)?;
         // SAFETY: the datum is a text of this row; a detoasted copy lives as long as the row.
         unsafe {
-            let varlena = pg_sys::pg_detoast_datum_packed(datum.cast_mut_ptr());
-            Some(pgrx::varlena::text_to_rust_str_unchecked(varlena))
+            let mut varlena: *mut pg_sys::varlena = datum.cast_mut_ptr();
+            // Nearly every text lies there as it is: no call into the server for those.
+            if varatt_is_1b_e(varlena) || varatt_is_4b_c(varlena) {
+                varlena = pg_sys::pg_detoast_datum_packed(varlena);
+            }
+            Some(text_to_rust_str_unchecked(varlena))
         }
     }
 
@@ -281,7 +286,9 @@ unsafe extern "C-unwind" fn receive(
         let before = pg_sys::MemoryContextSwitchTo(receiver.memory);
         let more = (receiver.each)(&row);
         pg_sys::MemoryContextSwitchTo(before);
-        pg_sys::MemoryContextReset(receiver.memory);
+        if !(*receiver.memory).isReset {
+            pg_sys::MemoryContextReset(receiver.memory);
+        }
         more
     }
 }
