@@ -24,14 +24,14 @@ impl Drop for StopOnDrop<'_> {
 /// Does `work` on each of `jobs` and hands what comes of it to `take`, in the
 /// order of the jobs.
 ///
-/// Up to one thread the caller works itself. With more, that many threads work
-/// while the caller asks for further jobs, no more than two ahead of them, and
-/// takes what is done. `jobs`, `take` and `interrupt`, which is called at least
-/// every 10 ms while the caller waits, run on the calling thread only; unwinding
-/// out of them stops the others, in which all signals are blocked.
+/// The caller is one of the `threads`: it asks for jobs, no more than two ahead
+/// of the other threads, takes what is done, and works itself where there is
+/// nothing to take. `jobs`, `take` and `interrupt`, which is called at least every
+/// 10 ms while the caller waits, run on the calling thread only; unwinding out
+/// of them stops the others, in which all signals are blocked.
 ///
-/// `work` asks now and then whether to go on, and gives `None` where the answer
-/// was no.
+/// `work` asks now and then whether to go on, on the calling thread by way of the
+/// interrupt, and gives `None` where the answer was no.
 pub fn in_order<J: Send, A: Send>(
     threads: usize,
     mut jobs: impl FnMut() -> Option<J>,
@@ -49,9 +49,9 @@ pub fn in_order<J: Send, A: Send>(
     std::thread::scope(|scope| {
         let _stop = StopOnDrop(&stop);
         let give = give;
-        let mut workers = Vec::with_capacity(threads);
+        let mut workers = Vec::with_capacity(threads - 1);
         let blocked = Blocked::all();
-        for _ in 0..threads {
+        for _ in 1..threads {
             let finish = finish.clone();
             let worker = std::thread::Builder::new()
                 .spawn_scoped(scope, || serve(&given, finish, &work, &stop));
@@ -62,8 +62,19 @@ pub fn in_order<J: Send, A: Send>(
             // The system gives no threads.
             return alone(jobs, &work, take, interrupt);
         }
-        let mut line = Line { give: Some(give), finished, waiting: BTreeMap::new(), taken: 0 };
-        let whole = line.run(workers.len() + 2, &mut jobs, &mut take, interrupt);
+        let go_on = || {
+            interrupt();
+            true
+        };
+        let work = |job| work(job, &go_on);
+        let mut line = Line {
+            give: Some(give),
+            given: &given,
+            finished,
+            waiting: BTreeMap::new(),
+            taken: 0,
+        };
+        let whole = line.run(workers.len() + 2, &mut jobs, work, &mut take, interrupt);
         for worker in workers {
             worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         }
@@ -111,20 +122,22 @@ fn serve<J, A>(
 }
 
 /// The caller's side.
-struct Line<J, A> {
+struct Line<'a, J, A> {
     give: Option<Sender<(usize, J)>>,
+    given: &'a Jobs<J>,
     finished: Receiver<(usize, A)>,
     /// Done before its turn.
     waiting: BTreeMap<usize, A>,
     taken: usize,
 }
 
-impl<J, A> Line<J, A> {
+impl<J, A> Line<'_, J, A> {
     /// Keeps up to `ahead` jobs under way; false where the threads have gone.
     fn run(
         &mut self,
         ahead: usize,
         jobs: &mut impl FnMut() -> Option<J>,
+        work: impl Fn(J) -> Option<A>,
         take: &mut impl FnMut(A),
         interrupt: Interrupt,
     ) -> bool {
@@ -146,18 +159,25 @@ impl<J, A> Line<J, A> {
             if self.taken == given {
                 return true;
             }
-            let Some(done) = self.wait(interrupt) else { return false };
+            let Some(done) = self.next(&work, interrupt) else { return false };
             take(done);
         }
     }
 
     /// What comes of the next job in turn; `None` where the threads have gone.
-    fn wait(&mut self, interrupt: Interrupt) -> Option<A> {
+    fn next(&mut self, work: &impl Fn(J) -> Option<A>, interrupt: Interrupt) -> Option<A> {
         loop {
             interrupt();
+            self.waiting.extend(self.finished.try_iter());
             if let Some(done) = self.waiting.remove(&self.taken) {
                 self.taken += 1;
                 return Some(done);
+            }
+            // A thread that waits for a job holds the lock: then there is none.
+            let job = self.given.try_lock().ok().and_then(|given| given.try_recv().ok());
+            if let Some((number, job)) = job {
+                self.waiting.insert(number, work(job)?);
+                continue;
             }
             match self.finished.recv_timeout(POLL) {
                 Ok((number, done)) => {
@@ -206,14 +226,20 @@ mod tests {
                 assert!(given.get() - taken.get() <= threads + 2, "too many jobs are under way");
                 (given.get() <= 50).then_some(())
             };
-            let take = |elsewhere: bool| {
+            let elsewhere = std::cell::Cell::new(false);
+            let take = |there: bool| {
                 here();
                 taken.set(taken.get() + 1);
-                assert_eq!(elsewhere, threads > 1);
+                elsewhere.set(elsewhere.get() || there);
             };
-            let work = |(), _: &dyn Fn() -> bool| Some(std::thread::current().id() != caller);
+            let work = |(), _: &dyn Fn() -> bool| {
+                // Long enough for others to come by a job.
+                std::thread::sleep(Duration::from_millis(2));
+                Some(std::thread::current().id() != caller)
+            };
             in_order(threads, jobs, work, take, &here);
             assert_eq!(taken.get(), 50);
+            assert_eq!(elsewhere.get(), threads > 1);
         }
     }
 

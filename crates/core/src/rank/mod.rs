@@ -159,10 +159,10 @@ pub fn top_n_unbounded(index: &Index, query: &Query, interrupt: Interrupt) -> Re
 
 /// The answer of [`top_n`] for each query, computed on `threads` threads.
 ///
-/// Up to one thread the caller works itself. With more it only calls the
-/// interrupt, every 10 ms, from this thread; unwinding out of it stops the
-/// others, in which all signals are blocked. Memory beyond the results grows
-/// with the threads, not with the queries.
+/// The caller is one of the threads, and the only one that calls the interrupt,
+/// every few milliseconds; unwinding out of it stops the others, in which all
+/// signals are blocked. Memory beyond the results grows with the threads, not
+/// with the queries.
 ///
 /// # Errors
 /// As [`top_n`], for the first query that is refused, before any work.
