@@ -278,7 +278,7 @@ impl<'a> Batch<'a> {
             ranked.iter().zip(1..).map(|(ranked, rank)| RecommendationRow {
                 user_id,
                 rank,
-                track_id: self.index.id(ranked.position),
+                track_id: self.index.id_bytes(ranked.position),
                 score: ranked.score as f32,
                 strategy: listener.strategy.name(),
             })

@@ -47,9 +47,9 @@ impl RowWriter {
         }
     }
 
-    /// A `text` column.
-    pub fn text(&mut self, value: &str) {
-        self.field(value.as_bytes());
+    /// A `text` column; the server checks its encoding.
+    pub fn text(&mut self, value: impl AsRef<[u8]>) {
+        self.field(value.as_ref());
     }
 
     /// A `boolean` column.

@@ -77,9 +77,14 @@ pub fn popularity(index: &Index) -> (Vec<u64>, Vec<i32>) {
 
 /// Positions in the index of tracks that are gone from the catalogue, under a new snapshot.
 pub fn deleted_positions(index: &Index) -> Vec<u32> {
-    let mut alive = vec![false; index.len()];
+    let (mut ids, mut ends) = (String::new(), vec![0]);
     spi::select_now("SELECT track_id FROM sparkify.tracks", &[], |row| {
-        if let Some(at) = row.text(0).and_then(|id| index.position(id)) {
+        ids.push_str(row.text(0).unwrap_or_default());
+        ends.push(ids.len());
+    });
+    let mut alive = vec![false; index.len()];
+    index.positions(ends.windows(2).map(|ends| &ids[ends[0]..ends[1]]), |position| {
+        if let Some(at) = position {
             alive[at as usize] = true;
         }
     });
@@ -153,8 +158,8 @@ pub struct RecommendationRow<'a> {
     pub user_id: &'a str,
     /// 1 for the best.
     pub rank: i32,
-    /// The track.
-    pub track_id: &'a str,
+    /// The track's id, in UTF-8.
+    pub track_id: &'a [u8],
     /// Cosine, or share of the most popular.
     pub score: f32,
     /// How the user's vector came about.

@@ -10,6 +10,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::rank::{Kernel, Path};
+
 /// Microseconds in a day.
 const DAY: f64 = 86_400e6;
 
@@ -52,6 +54,7 @@ pub fn listened<'a>(
     plays: impl Iterator<Item = Play<'a>> + Clone,
 ) -> Option<Vec<f32>> {
     let newest = plays.clone().map(|play| play.played_at).max()?;
+    let kernel = Kernel::new(Path::best());
     let mut sum = vec![0.0f64; dims];
     let mut weights = 0.0;
     for play in plays.filter(|play| play.norm > 0.0) {
@@ -59,9 +62,7 @@ pub fn listened<'a>(
         let weight = (-age / half_life).exp2() * play.completion();
         weights += weight;
         let factor = weight / play.norm;
-        for (total, &value) in sum.iter_mut().zip(play.embedding) {
-            *total += factor * f64::from(value);
-        }
+        kernel.add_scaled(&mut sum, factor, play.embedding);
     }
     normalised(&sum, weights)
 }

@@ -67,13 +67,8 @@ pub fn in_order<J: Send, A: Send>(
             true
         };
         let work = |job| work(job, &go_on);
-        let mut line = Line {
-            give: Some(give),
-            given: &given,
-            finished,
-            waiting: BTreeMap::new(),
-            taken: 0,
-        };
+        let mut line =
+            Line { give: Some(give), given: &given, finished, waiting: BTreeMap::new(), taken: 0 };
         let whole = line.run(workers.len() + 2, &mut jobs, work, &mut take, interrupt);
         for worker in workers {
             worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));

@@ -198,18 +198,19 @@ impl<'a> Index<'a> {
     /// # Panics
     /// When `position` is not below [`Index::len`]; so do the other accessors.
     pub fn id(&self, position: u32) -> &'a str {
-        std::str::from_utf8(self.id_bytes(position as usize)).unwrap_or_default()
+        std::str::from_utf8(self.id_bytes(position)).unwrap_or_default()
     }
 
-    fn id_bytes(&self, position: usize) -> &'a [u8] {
-        let ends = &self.id_ends[position..position + 2];
+    /// Id of the track as UTF-8, which is not checked.
+    pub fn id_bytes(&self, position: u32) -> &'a [u8] {
+        let ends = &self.id_ends[position as usize..position as usize + 2];
         self.id_texts.get(ends[0] as usize..ends[1] as usize).unwrap_or_default()
     }
 
     /// Position of the track with this id.
     pub fn position(&self, id: &str) -> Option<u32> {
         let hash = xxh3_64(id.as_bytes());
-        self.slots_of(hash).find(|&position| self.id_bytes(position as usize) == id.as_bytes())
+        self.slots_of(hash).find(|&position| self.id_bytes(position) == id.as_bytes())
     }
 
     /// The [position](Self::position) of each id, in their order. Every look-up
@@ -233,11 +234,11 @@ impl<'a> Index<'a> {
             }
             // The first with this hash is nearly always the one sought.
             for (id, hash, position) in round.iter_mut() {
-                let found = position.map(|position| self.id_bytes(position as usize));
+                let found = position.map(|position| self.id_bytes(position));
                 if found.is_some_and(|found| found != id.as_bytes()) {
                     *position = self
                         .slots_of(*hash)
-                        .find(|&position| self.id_bytes(position as usize) == id.as_bytes());
+                        .find(|&position| self.id_bytes(position) == id.as_bytes());
                 }
             }
             for (_, _, position) in round.iter() {

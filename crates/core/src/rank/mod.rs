@@ -28,7 +28,7 @@ pub use kernel::Path;
 pub use score::norm;
 
 use crate::{Error, Interrupt, Result};
-use kernel::Kernel;
+pub(crate) use kernel::Kernel;
 use search::{Scratch, Search, TILE_BLOCKS};
 
 /// What to rank a catalogue for. Positions and song numbers are the index's.

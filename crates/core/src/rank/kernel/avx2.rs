@@ -127,3 +127,8 @@ pub fn dots(vectors: &[f32], positions: &[u32], query: &[f64], out: &mut [f64]) 
 pub fn rotate(columns: &[f32], x: &[f32], out: &mut [f32]) {
     super::plain::rotate(columns, x, out);
 }
+
+#[target_feature(enable = "avx2")]
+pub fn add_scaled(sums: &mut [f64], factor: f64, x: &[f32]) {
+    super::plain::add_scaled(sums, factor, x);
+}

@@ -186,3 +186,8 @@ fn dots_of<const N: usize>(vectors: &[f32], positions: &[u32], query: &[f64], ou
 pub fn rotate(columns: &[f32], x: &[f32], out: &mut [f32]) {
     super::plain::rotate(columns, x, out);
 }
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+pub fn add_scaled(sums: &mut [f64], factor: f64, x: &[f32]) {
+    super::plain::add_scaled(sums, factor, x);
+}

@@ -218,6 +218,20 @@ impl Kernel {
             _ => plain::rotate(columns, x, out),
         }
     }
+
+    /// `sums[i] += factor x[i]`, a product and a sum each, the same bits on every path.
+    #[inline]
+    pub fn add_scaled(self, sums: &mut [f64], factor: f64, x: &[f32]) {
+        match self.0 {
+            // SAFETY: `Kernel::new` made sure that the processor has the features.
+            #[cfg(target_arch = "x86_64")]
+            Path::Avx512 => unsafe { avx512::add_scaled(sums, factor, x) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Path::Avx2 => unsafe { avx2::add_scaled(sums, factor, x) },
+            _ => plain::add_scaled(sums, factor, x),
+        }
+    }
 }
 
 /// Asks the processor to bring the rows of `vectors`, (n, `row` floats),

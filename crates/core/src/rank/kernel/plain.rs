@@ -72,3 +72,11 @@ pub fn rotate(columns: &[f32], x: &[f32], out: &mut [f32]) {
         out.copy_from_slice(&sums[..out.len()]);
     }
 }
+
+/// As [`rotate`].
+#[inline(always)]
+pub fn add_scaled(sums: &mut [f64], factor: f64, x: &[f32]) {
+    for (sum, &x) in sums.iter_mut().zip(x) {
+        *sum += factor * f64::from(x);
+    }
+}
