@@ -2,6 +2,9 @@
 
 use super::Ranked;
 
+/// Songs that are compared at a time.
+const CHUNK: usize = 32;
+
 /// Up to `n` rows, best first; with `distinct` one per song. Rows may come in
 /// any order and more than once.
 pub struct Top {
@@ -44,7 +47,7 @@ impl Top {
             return;
         };
         if self.distinct {
-            if let Some(version) = self.songs.iter().position(|&other| other == song) {
+            if let Some(version) = find(&self.songs, song) {
                 if version < at {
                     return;
                 }
@@ -61,4 +64,14 @@ impl Top {
     pub fn into_rows(self) -> Vec<Ranked> {
         self.rows
     }
+}
+
+/// Where `song` stands. Nearly always it is nowhere: chunks that are compared
+/// whole are vectorised.
+fn find(songs: &[u32], song: u32) -> Option<usize> {
+    let chunk = songs
+        .chunks(CHUNK)
+        .position(|chunk| chunk.iter().fold(false, |found, &other| found | (other == song)))?;
+    let start = chunk * CHUNK;
+    songs[start..].iter().position(|&other| other == song).map(|at| start + at)
 }
