@@ -214,7 +214,12 @@ fn a_refresh_broken_off_in_the_middle_leaves_nothing() {
             assert!(
                 client.query_one(&format!("SELECT {end}($1)"), &[&pid]).unwrap().get::<_, bool>(0)
             );
-            assert_eq!(refusal(running.join().expect("no panic")).0, state);
+            let error = running.join().expect("no panic").expect_err("the statement is broken off");
+            match error.code() {
+                Some(code) => assert_eq!(code, &state),
+                // A slow client sees the connection end before it reads the server's last word.
+                None => assert_eq!(end, "pg_terminate_backend", "{error}"),
+            }
             gate.remove();
             assert_eq!(stored(client), lists, "{end}");
             assert_eq!(failed_checks(client), [""; 0], "{end}");
