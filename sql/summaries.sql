@@ -113,17 +113,34 @@ END $$;
 COMMENT ON FUNCTION sparkify.note_plays() IS
     'Trigger: appends added, changed and deleted plays to play_changes, or a mark for very many.';
 
--- A refresh of all lists of a model says so: it deletes first, which leaves the
--- one mark that covers all it writes after.
+-- A mark of this transaction's own, which nobody else can see yet: a refresh of
+-- the summaries that takes it off will see the rows written after it, too.
+CREATE FUNCTION sparkify.is_marked_here(model_id bigint) RETURNS boolean
+LANGUAGE sql STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+    WITH here AS (
+        SELECT pg_current_xact_id()::text::numeric AS id, 4294967296 AS epoch
+    )
+    SELECT EXISTS (
+        SELECT FROM sparkify.stale_marks AS m, here,
+            LATERAL (SELECT (m.xmin::text::numeric - id % epoch) AS distance) AS d
+        WHERE m.subject = 'recommendations' AND m.model_id = is_marked_here.model_id
+          AND pg_xact_status((id + distance + CASE WHEN distance < -epoch / 2 THEN epoch
+              WHEN distance > epoch / 2 THEN -epoch ELSE 0 END)::text::xid8) = 'in progress'
+    )
+$$;
+COMMENT ON FUNCTION sparkify.is_marked_here(bigint) IS
+    'Part of note_lists(): whether this transaction itself has marked the lists of a model to be counted afresh.';
+
 CREATE FUNCTION sparkify.note_lists() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    models bigint[];
 BEGIN
-    IF current_setting('sparkify.relisted_model', true) <> '' THEN
-        IF TG_OP = 'DELETE' THEN
-            INSERT INTO sparkify.stale_marks (subject, model_id)
-            VALUES ('recommendations', current_setting('sparkify.relisted_model')::bigint);
+    IF TG_OP = 'INSERT' THEN
+        models := (SELECT ARRAY[min(model_id), max(model_id)] FROM new_rows);
+        IF models[1] = models[2] AND sparkify.is_marked_here(models[1]) THEN
+            RETURN NULL;
         END IF;
-        RETURN NULL;
     END IF;
     IF TG_OP <> 'INSERT' THEN
         IF (SELECT count(*) FROM (SELECT FROM old_rows LIMIT 10001) AS few) > 10000 THEN

@@ -80,9 +80,8 @@ fn refresh_all(model: &Model, n: i32, lists: Lists) -> u64 {
     let index = packed.index();
     let progress = Progress::new("refresh_recommendations", listeners::count_users());
     serving::delete_vectors(model.model_id, None);
-    let written = serving::replace_recommendations(model.model_id, || {
-        Batch::new(model, &index, lists).run(Source::all(), progress)
-    });
+    serving::delete_all_recommendations(model.model_id);
+    let written = Batch::new(model, &index, lists).run(Source::all(), progress);
     models::set_recommended(model.model_id, n);
     written
 }

@@ -111,20 +111,15 @@ pub fn delete_recommendations(model_id: i64, user_ids: &[String]) {
     delete("user_recommendations", model_id, Some(user_ids));
 }
 
-/// Deletes all recommendations of a model, and has `write` store new ones. Nobody
-/// remembers their rows one by one: the summaries count the model's lists afresh.
-pub fn replace_recommendations<T>(model_id: i64, write: impl FnOnce() -> T) -> T {
-    let relist = |model_id: String| {
-        spi::execute(
-            "SELECT pg_catalog.set_config('sparkify.relisted_model', $1, true)",
-            &[model_id.into()],
-        )
-    };
-    relist(model_id.to_string());
+/// Deletes all recommendations of a model, and has the summaries count those that
+/// will stand in their place afresh.
+pub fn delete_all_recommendations(model_id: i64) {
+    // First: rows that the mark covers need not be noted one by one.
+    spi::execute(
+        "INSERT INTO sparkify.stale_marks (subject, model_id) VALUES ('recommendations', $1)",
+        &[model_id.into()],
+    );
     delete("user_recommendations", model_id, None);
-    let written = write();
-    relist(String::new());
-    written
 }
 
 fn delete(table: &str, model_id: i64, user_ids: Option<&[String]>) {
