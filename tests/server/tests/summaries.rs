@@ -101,6 +101,11 @@ fn every_way_of_writing_is_counted() {
         "INSERT INTO sparkify.listening_events (user_id, track_id, played_at) SELECT 'u' || i % 40, 't' || i % 70, timestamptz '2026-03-01' + i * interval '1 minute' FROM generate_series(1, 12000) AS i",
         "DELETE FROM sparkify.listening_events WHERE played_at >= '2026-03-01'",
         "SELECT sparkify.refresh_recommendations(5, force => true)",
+        "BEGIN; SAVEPOINT s; SELECT sparkify.refresh_recommendations(4); ROLLBACK TO s;
+         UPDATE sparkify.user_recommendations SET track_id = 't8' WHERE rank = 2; COMMIT",
+        "BEGIN; SAVEPOINT s; SELECT sparkify.refresh_recommendations(3); RELEASE s; SELECT sparkify.refresh_summaries();
+         INSERT INTO sparkify.user_recommendations SELECT user_id, model_id, 9, 0, 't1', 0, 'listened'
+         FROM sparkify.user_recommendations WHERE rank = 1; COMMIT",
         "SELECT sparkify.activate_model(sparkify.build_embeddings(3, false))",
         "TRUNCATE sparkify.user_recommendations",
         "TRUNCATE sparkify.listening_events",
@@ -210,6 +215,37 @@ fn a_transaction_open_during_a_refresh_is_counted_after_it_commits() {
     agree(&mut client, "the late commit");
     client.batch_execute("SELECT sparkify.refresh_summaries()").unwrap();
     agree(&mut client, "the next refresh");
+}
+
+#[test]
+fn only_a_mark_of_its_own_spares_a_transaction_its_notes() {
+    let server = Server::shared();
+    let (database, mut client) = filled(&server, "summaries_marks");
+    client.batch_execute("SELECT sparkify.refresh_summaries()").unwrap();
+    let add = |client: &mut Client, user: &str| {
+        let sql = "INSERT INTO sparkify.user_recommendations
+            SELECT $1, model_id, 1, 0, 't1', 0, 'listened' FROM sparkify.models WHERE active";
+        client.execute(sql, &[&user]).unwrap();
+        count(client, "SELECT count(*) FROM sparkify.list_changes")
+    };
+    let mark = "INSERT INTO sparkify.stale_marks (subject, model_id)
+        SELECT 'recommendations', model_id FROM sparkify.models WHERE active";
+
+    let mut late = database.connect();
+    client.batch_execute(mark).unwrap();
+    late.batch_execute("BEGIN").unwrap();
+    assert_eq!(add(&mut late, "u98"), 1, "a mark that another committed");
+    client.batch_execute("SELECT sparkify.refresh_summaries()").unwrap();
+    late.batch_execute("COMMIT").unwrap();
+    agree(&mut client, "a mark taken off before the rows could be seen");
+
+    late.batch_execute("BEGIN").unwrap();
+    late.batch_execute(mark).unwrap();
+    assert_eq!(add(&mut late, "u99"), 1, "a mark of its own");
+    agree(&mut late, "a mark of its own");
+    client.batch_execute("SELECT sparkify.refresh_summaries()").unwrap();
+    late.batch_execute("COMMIT").unwrap();
+    agree(&mut client, "the mark and the rows at once");
 }
 
 #[test]
