@@ -28,6 +28,8 @@ impl Strategy {
     }
 }
 
+/// Plays that there is room for at once.
+const USUAL_PLAYS: usize = 64;
 /// Plays whose vectors are asked for ahead of their use.
 const AHEAD: usize = 8;
 
@@ -56,6 +58,10 @@ impl History {
         if play.played_at > now {
             self.future = true;
             return;
+        }
+        if self.plays.is_empty() {
+            self.plays.reserve(USUAL_PLAYS);
+            self.track_ids.reserve(USUAL_PLAYS * play.track_id.len());
         }
         self.track_ids.push_str(play.track_id);
         self.plays.push((self.track_ids.len(), play.played_at, play.ms_played));
