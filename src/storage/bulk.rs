@@ -4,8 +4,9 @@
 //! the road that logical replication takes for its initial copy. It batches heap
 //! and index insertion, and keeps what makes a table a table: constraints,
 //! generated columns, defaults, triggers, partitions. Privileges are checked
-//! here, as COPY would. A table with row-level security in force takes the rows
-//! through a temporary table and INSERT, where its policies apply.
+//! here, as COPY would. A table with row-level security in force, or distributed
+//! by Citus, takes the rows through a temporary table and INSERT, where policies
+//! apply and the shards are found.
 #![expect(unsafe_code, reason = "the server's COPY is a C interface")]
 
 use std::cell::Cell;
@@ -221,15 +222,33 @@ pub fn write_rows(
         let rls = pg_sys::check_enable_rls(relation, pg_sys::InvalidOid, false);
         rls == pg_sys::CheckEnableRlsResult::RLS_ENABLED as c_int
     };
-    if secured { write_secured(table, columns, next) } else { copy(relation, columns, next) }
+    if secured || is_distributed(relation) {
+        insert(table, columns, next)
+    } else {
+        copy(relation, columns, next)
+    }
 }
 
-/// Policies apply to INSERT, not to the machinery of COPY.
-fn write_secured(
-    table: &str,
-    columns: &[&str],
-    next: &mut dyn FnMut(&mut RowWriter) -> bool,
-) -> u64 {
+/// Whether what stands here is the shell of a table that Citus distributes.
+fn is_distributed(relation: pg_sys::Oid) -> bool {
+    // SAFETY: a look-up with a valid name.
+    let citus = unsafe {
+        let catalogue = pg_sys::Oid::from(pg_sys::PG_CATALOG_NAMESPACE);
+        pg_sys::get_relname_relid(c"pg_dist_partition".as_ptr(), catalogue)
+    };
+    let mut distributed = false;
+    if citus != pg_sys::InvalidOid {
+        spi::select_now(
+            "SELECT FROM pg_catalog.pg_dist_partition WHERE logicalrelid::pg_catalog.oid = $1",
+            &[relation.into()],
+            |_| distributed = true,
+        );
+    }
+    distributed
+}
+
+/// Policies and distribution apply to INSERT, not to the machinery of COPY.
+fn insert(table: &str, columns: &[&str], next: &mut dyn FnMut(&mut RowWriter) -> bool) -> u64 {
     let list = columns.join(", ");
     let staging = format!("sparkify_staged_{table}");
     spi::execute(

@@ -62,7 +62,7 @@ mod tests {
             out.jsonb("{\"a\": [1, null]}");
             out.reals(&[1.5, -2.0]);
             out.texts(words);
-            out.optional(None, RowWriter::text);
+            out.optional(None::<&str>, RowWriter::text);
             true
         })
     }
@@ -164,6 +164,37 @@ mod tests {
             write("NO");
         });
         assert_eq!(code, PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE);
+    }
+
+    /// As Citus has it: its catalogue says so, and COPY would fill a shell.
+    #[pg_test]
+    fn a_distributed_table_is_written_by_insert() {
+        spi::execute("SET LOCAL allow_system_table_mods = on", &[]);
+        spi::execute("CREATE TABLE pg_catalog.pg_dist_partition (logicalrelid regclass)", &[]);
+        spi::execute("CREATE TABLE shard (user_id text, country text)", &[]);
+        spi::execute(
+            "CREATE RULE distribute AS ON INSERT TO sparkify.users
+             DO INSTEAD INSERT INTO shard VALUES (NEW.user_id, NEW.country)",
+            &[],
+        );
+        let write = |user: &'static str| {
+            let mut rows = 1;
+            bulk::write_rows("users", &["user_id", "country"], &mut |out| {
+                if rows == 0 {
+                    return false;
+                }
+                rows -= 1;
+                out.text(user);
+                out.text("SE");
+                true
+            });
+            text(
+                "SELECT concat_ws(' ', (SELECT count(*) FROM sparkify.users), (SELECT count(*) FROM shard))",
+            )
+        };
+        assert_eq!(write("here"), "1 0");
+        spi::execute("INSERT INTO pg_catalog.pg_dist_partition VALUES ('sparkify.users')", &[]);
+        assert_eq!(write("there"), "1 1");
     }
 
     #[pg_test]
