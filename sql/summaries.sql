@@ -113,32 +113,28 @@ END $$;
 COMMENT ON FUNCTION sparkify.note_plays() IS
     'Trigger: appends added, changed and deleted plays to play_changes, or a mark for very many.';
 
--- A mark of this transaction's own, which nobody else can see yet: a refresh of
--- the summaries that takes it off will see the rows written after it, too.
-CREATE FUNCTION sparkify.is_marked_here(model_id bigint) RETURNS boolean
-LANGUAGE sql STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
-    WITH here AS (
-        SELECT pg_current_xact_id()::text::numeric AS id, 4294967296 AS epoch
-    )
-    SELECT EXISTS (
-        SELECT FROM sparkify.stale_marks AS m, here,
-            LATERAL (SELECT (m.xmin::text::numeric - id % epoch) AS distance) AS d
-        WHERE m.subject = 'recommendations' AND m.model_id = is_marked_here.model_id
-          AND pg_xact_status((id + distance + CASE WHEN distance < -epoch / 2 THEN epoch
-              WHEN distance > epoch / 2 THEN -epoch ELSE 0 END)::text::xid8) = 'in progress'
-    )
+-- Marks of this transaction's own, which nobody else can see yet: a refresh of
+-- the summaries that takes one off will see the rows written after it, too. An
+-- xmin that can be seen and is in progress is one of ours; it has 32 bits, and
+-- lies within half of their range of the transaction's own id of 64.
+CREATE FUNCTION sparkify.models_marked_here() RETURNS bigint[]
+LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT array_agg(DISTINCT m.model_id)
+    FROM sparkify.stale_marks AS m, (SELECT pg_current_xact_id()::text::bigint AS id) AS here
+    WHERE m.subject = 'recommendations' AND m.model_id IS NOT NULL
+      AND pg_xact_status((id + (m.xmin::text::bigint - id % 4294967296 + 6442450944) % 4294967296
+                          - 2147483648)::text::xid8) = 'in progress'
 $$;
-COMMENT ON FUNCTION sparkify.is_marked_here(bigint) IS
-    'Part of note_lists(): whether this transaction itself has marked the lists of a model to be counted afresh.';
+COMMENT ON FUNCTION sparkify.models_marked_here() IS
+    'Part of note_lists(): the models whose lists this transaction itself has marked to be counted afresh; NULL for none.';
 
 CREATE FUNCTION sparkify.note_lists() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    models bigint[];
+    marked bigint[] := sparkify.models_marked_here();
 BEGIN
-    IF TG_OP = 'INSERT' THEN
-        models := (SELECT ARRAY[min(model_id), max(model_id)] FROM new_rows);
-        IF models[1] = models[2] AND sparkify.is_marked_here(models[1]) THEN
+    IF TG_OP = 'INSERT' AND marked IS NOT NULL THEN
+        IF NOT EXISTS (SELECT FROM new_rows WHERE model_id <> ALL (marked)) THEN
             RETURN NULL;
         END IF;
     END IF;
