@@ -21,22 +21,34 @@ struct Shown {
     score: f32,
 }
 
-/// The caller's conditions, as SQL gives them; NULL elements do not count.
-struct Filters {
+/// What a caller asks for beside whom or what it is for.
+struct Options {
+    n: usize,
     exclude: Vec<String>,
     candidates: Option<Vec<String>>,
     genres: Option<Vec<String>>,
+    distinct_songs: bool,
+    model_id: Option<i64>,
 }
 
 type Ids = Option<Vec<Option<String>>>;
 
-impl Filters {
-    fn new(exclude: Ids, candidates: Ids, genres: Ids) -> Filters {
+impl Options {
+    /// The options as SQL gives them; NULL elements do not count.
+    fn new(
+        n: Option<i32>,
+        [exclude, candidates, genres]: [Ids; 3],
+        distinct_songs: Option<bool>,
+        model_id: Option<i64>,
+    ) -> Options {
         let known = |ids: Vec<Option<String>>| ids.into_iter().flatten().collect::<Vec<_>>();
-        Filters {
+        Options {
+            n: in_range(required(n, "n").into(), 1, 1000, "n") as usize,
             exclude: exclude.map(known).unwrap_or_default(),
             candidates: candidates.map(known),
             genres: genres.map(known),
+            distinct_songs: required(distinct_songs, "distinct_songs"),
+            model_id,
         }
     }
 
@@ -93,14 +105,8 @@ fn show(index: &Index, query: &Query, rank: impl Fn(&Query) -> Vec<Ranked>) -> V
     }
 }
 
-fn recommend_rows(
-    user_id: &str,
-    n: usize,
-    filters: &Filters,
-    distinct_songs: bool,
-    model_id: Option<i64>,
-) -> (Vec<Shown>, Strategy, i64) {
-    let model = models::resolve(model_id);
+fn recommend_rows(user_id: &str, options: &Options) -> (Vec<Shown>, Strategy, i64) {
+    let model = models::resolve(options.model_id);
     let packed = catalogue_index::load(&model);
     let index = packed.index();
     let Some(declared) = listeners::find_user(user_id) else {
@@ -118,14 +124,14 @@ fn recommend_rows(
     };
     let listener = history.into_listener(&index, model.half_life_days, &declared, centroids);
 
-    let candidates = filters.candidates(&index);
+    let candidates = options.candidates(&index);
     let mut exclude = listener.played.clone();
-    exclude.extend(positions(&index, &filters.exclude));
+    exclude.extend(positions(&index, &options.exclude));
     let query = Query {
         exclude: &exclude,
         candidates: candidates.as_deref(),
-        distinct_songs,
-        ..listener.query(n)
+        distinct_songs: options.distinct_songs,
+        ..listener.query(options.n)
     };
     let shown = rank_for(&index, &listener, &query);
     (shown, listener.strategy, model.model_id)
@@ -138,10 +144,6 @@ fn rank_for(index: &Index, listener: &Listener, query: &Query) -> Vec<Shown> {
         return show(index, query, |query| popularity.top_n(index, query));
     }
     show(index, query, |query| or_raise(rank::top_n(index, query, &interrupt)))
-}
-
-fn checked_n(n: Option<i32>) -> usize {
-    in_range(required(n, "n").into(), 1, 1000, "n") as usize
 }
 
 #[expect(clippy::type_complexity, reason = "the shape of the SQL function")]
@@ -168,11 +170,8 @@ fn recommend(
     ),
 > {
     let user_id = required(user_id, "user_id");
-    let n = checked_n(n);
-    let filters = Filters::new(exclude, candidates, genres);
-    let distinct_songs = required(distinct_songs, "distinct_songs");
-    let (shown, strategy, model_id) =
-        under_own_search_path(|| recommend_rows(user_id, n, &filters, distinct_songs, model_id));
+    let options = Options::new(n, [exclude, candidates, genres], distinct_songs, model_id);
+    let (shown, strategy, model_id) = under_own_search_path(|| recommend_rows(user_id, &options));
     TableIterator::new(shown.into_iter().map(move |row| {
         let TrackRow { track_name, primary_artist, genre } = row.track;
         let strategy = strategy.name();
@@ -183,9 +182,9 @@ fn recommend(
 #[pg_extern(stable, parallel_safe, cost = 10000)]
 #[search_path(pg_catalog, pg_temp)]
 fn recommend_json(user_id: Option<&str>, n: default!(Option<i32>, 10)) -> pgrx::JsonB {
-    let filters = Filters::new(None, None, None);
-    let (shown, strategy, model_id) =
-        recommend_rows(required(user_id, "user_id"), checked_n(n), &filters, true, None);
+    let user_id = required(user_id, "user_id");
+    let options = Options::new(n, [None, None, None], Some(true), None);
+    let (shown, strategy, model_id) = recommend_rows(user_id, &options);
     let rows = shown.into_iter().map(|row| {
         json!({
             "rank": row.rank,
@@ -223,43 +222,34 @@ fn similar_tracks(
     ),
 > {
     let track_id = required(track_id, "track_id");
-    let n = checked_n(n);
-    let filters = Filters::new(exclude, candidates, genres);
-    let distinct_songs = required(distinct_songs, "distinct_songs");
-    let shown =
-        under_own_search_path(|| similar_rows(track_id, n, &filters, distinct_songs, model_id));
+    let options = Options::new(n, [exclude, candidates, genres], distinct_songs, model_id);
+    let shown = under_own_search_path(|| similar_rows(track_id, &options));
     TableIterator::new(shown.into_iter().map(|row| {
         let TrackRow { track_name, primary_artist, genre } = row.track;
         (row.rank, row.track_id, track_name, primary_artist, genre, row.score)
     }))
 }
 
-fn similar_rows(
-    track_id: &str,
-    n: usize,
-    filters: &Filters,
-    distinct_songs: bool,
-    model_id: Option<i64>,
-) -> Vec<Shown> {
-    let model = models::resolve(model_id);
+fn similar_rows(track_id: &str, options: &Options) -> Vec<Shown> {
+    let model = models::resolve(options.model_id);
     let packed = catalogue_index::load(&model);
     let index = packed.index();
     let asked =
         index.position(track_id).unwrap_or_else(|| raise_unknown_track(track_id, model.model_id));
 
-    let candidates = filters.candidates(&index);
+    let candidates = options.candidates(&index);
     // The song asked about never answers, in no version.
     let song = index.song(asked);
-    let mut exclude = positions(&index, &filters.exclude);
-    if !distinct_songs {
+    let mut exclude = positions(&index, &options.exclude);
+    if !options.distinct_songs {
         exclude.extend((0..index.len() as u32).filter(|&position| index.song(position) == song));
     }
     let query = Query {
         vector: index.vector(asked),
-        n,
+        n: options.n,
         exclude: &exclude,
         candidates: candidates.as_deref(),
-        distinct_songs,
+        distinct_songs: options.distinct_songs,
         exclude_songs: &[song],
     };
     show(&index, &query, |query| or_raise(rank::top_n(&index, query, &interrupt)))

@@ -29,12 +29,9 @@ fn build_user_vectors(model_id: default!(Option<i64>, "NULL")) -> i64 {
 
 fn build_vectors(model_id: Option<i64>) -> u64 {
     let model = models::resolve(model_id);
-    let packed = catalogue_index::load(&model);
-    let index = packed.index();
     let progress = Progress::new("build_user_vectors", listeners::count_users());
     serving::delete_vectors(model.model_id, None);
-    let lists = Lists { n: None, threads: 1 };
-    Batch::new(&model, &index, lists).run(Source::all(), progress)
+    run(&model, Lists { n: None, threads: 1 }, Source::all(), progress)
 }
 
 #[pg_extern(volatile, parallel_unsafe)]
@@ -66,24 +63,25 @@ fn refresh(n: i32, model_id: Option<i64>, force: bool, threads: usize) -> u64 {
     if model.active {
         models::forget_recommended_of_others(model.model_id);
     }
-    let packed = catalogue_index::load(&model);
-    let index = packed.index();
     let progress = Progress::new("refresh_recommendations", changed.len());
-    Batch::new(&model, &index, lists).run(Source::Listed(changed.chunks(CHUNK)), progress)
+    run(&model, lists, Source::Listed(changed.chunks(CHUNK)), progress)
 }
 
 fn refresh_all(model: &Model, n: i32, lists: Lists) -> u64 {
     if model.active && listeners::forget_changes() > 0 {
         models::forget_recommended_of_others(model.model_id);
     }
-    let packed = catalogue_index::load(model);
-    let index = packed.index();
     let progress = Progress::new("refresh_recommendations", listeners::count_users());
     serving::delete_vectors(model.model_id, None);
     serving::delete_all_recommendations(model.model_id);
-    let written = Batch::new(model, &index, lists).run(Source::all(), progress);
+    let written = run(model, lists, Source::all(), progress);
     models::set_recommended(model.model_id, n);
     written
+}
+
+fn run(model: &Model, lists: Lists, source: Source, progress: Progress) -> u64 {
+    let packed = catalogue_index::load(model);
+    Batch::new(model, &packed.index(), lists).run(source, progress)
 }
 
 /// What is made for each user beside the vector, and how.
