@@ -229,6 +229,40 @@ fn a_refresh_broken_off_in_the_middle_leaves_nothing() {
 }
 
 #[test]
+fn others_see_how_far_a_refresh_has_come() {
+    let server = Server::shared();
+    let database = server.database("progress");
+    let mut client = database.connect();
+    // Three chunks. Nothing is shown of work that takes no time: a row of the first takes some.
+    fill(&mut client, 400, 1100);
+    client
+        .batch_execute(
+            "SELECT sparkify.build_embeddings(8);
+             CREATE FUNCTION take_time() RETURNS trigger LANGUAGE plpgsql AS
+                 $$ BEGIN PERFORM pg_catalog.pg_sleep(0.3); RETURN NEW; END $$;
+             CREATE TRIGGER slow BEFORE INSERT ON sparkify.user_vectors FOR EACH ROW
+                 WHEN (NEW.user_id = 'user 1') EXECUTE FUNCTION take_time()",
+        )
+        .unwrap();
+    let last: String =
+        client.query_one("SELECT max(user_id) FROM sparkify.users", &[]).unwrap().get(0);
+    let mut gate =
+        Gate::close(&database, "user_recommendations", &format!("NEW.user_id = '{last}'"));
+    let running = start(&database, "SELECT sparkify.refresh_recommendations(3, threads => 1)");
+    let pid = gate.reached();
+    let activity: String = client
+        .query_one("SELECT query FROM pg_stat_activity WHERE pid = $1", &[&pid])
+        .unwrap()
+        .get(0);
+    // The third chunk is reported as well where the machine is slow.
+    let shown = [93, 100].map(|percent| format!("sparkify: refresh_recommendations {percent} %"));
+    assert!(shown.contains(&activity), "{activity}");
+    gate.open();
+    finish(running);
+    gate.remove();
+}
+
+#[test]
 fn a_timeout_ends_long_work_soon() {
     let server = Server::shared();
     let database = server.database("timeouts");
