@@ -8,8 +8,10 @@ mod correlation;
 mod histogram;
 mod outliers;
 mod profile;
+mod quartiles;
 
 pub use correlation::{Correlation, correlations};
 pub use histogram::{Bin, histogram};
-pub use outliers::{Fences, fences, outliers};
-pub use profile::{Summary, TextSummary, quantile, summarise};
+pub use outliers::{fences, outliers};
+pub use profile::{Summary, TextSummary, summarise};
+pub use quartiles::{Fences, quantile};

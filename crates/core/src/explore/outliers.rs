@@ -1,31 +1,7 @@
 //! Tukey's rule: an outlier lies more than one and a half interquartile ranges
 //! below the first or above the third quartile.
 
-use super::profile::quantile;
-
-/// The range outside of which values are outliers.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Fences {
-    /// First quartile − 1.5 × interquartile range.
-    pub lower: f64,
-    /// Third quartile + 1.5 × interquartile range.
-    pub upper: f64,
-}
-
-impl Fences {
-    /// Whether a value is no outlier.
-    #[must_use]
-    pub fn contain(&self, value: f64) -> bool {
-        (self.lower..=self.upper).contains(&value)
-    }
-}
-
-/// The fences of sorted values.
-pub(super) fn fences_of(sorted: &[f64]) -> Option<Fences> {
-    let (q1, q3) = (quantile(sorted, 0.25)?, quantile(sorted, 0.75)?);
-    let reach = 1.5 * (q3 - q1);
-    Some(Fences { lower: q1 - reach, upper: q3 + reach })
-}
+use super::quartiles::{Fences, fences_of};
 
 /// The fences of a column; `None` where no value is known.
 #[must_use]

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::outliers::{Fences, fences_of};
+use super::quartiles::{Fences, fences_of, quantile};
 
 /// A numeric column; statistics are `None` where too few values are known.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,18 +25,6 @@ pub struct Summary {
     pub stddev: Option<f64>,
     /// Values outside of [`Fences`].
     pub outliers: u64,
-}
-
-/// The q-quantile of sorted values, 0 ≤ q ≤ 1: linear between the two nearest
-/// (definition 7 of Hyndman and Fan). `None` without values.
-#[must_use]
-pub fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
-    let last = sorted.len().checked_sub(1)?;
-    let at = q * last as f64;
-    let below = (at.floor() as usize).min(last);
-    let above = (below + 1).min(last);
-    let share = at - below as f64;
-    Some(sorted[below] + (sorted[above] - sorted[below]) * share)
 }
 
 /// Summarises a column. O(n log n).

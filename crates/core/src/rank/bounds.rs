@@ -18,8 +18,7 @@
 
 use nalgebra::{DMatrix, SymmetricEigen};
 
-use super::index::padded;
-use super::kernel::{BLOCK, Codes, GROUP, Kernel};
+use super::kernel::{BLOCK, Codes, GROUP, Kernel, padded};
 use crate::{Interrupt, Result};
 
 /// Share of the second moment that the head holds, about. On a real

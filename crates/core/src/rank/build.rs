@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::bounds::Bounds;
 use super::bytes::{self, ALIGNMENT, AlignedBytes};
 use super::index::{self, HEADER_BYTES, HEADER_WORDS, NO_DURATION, SECTIONS, word};
-use super::kernel::{Kernel, Path};
+use super::kernel::{Kernel, Path, ROW_FLOATS, padded};
 use super::score;
 use crate::{Error, Interrupt, Result};
 
@@ -76,7 +76,7 @@ impl IndexBuilder {
     /// # Errors
     /// [`Error::OutOfMemory`].
     pub fn reserve(&mut self, tracks: usize) -> Result<()> {
-        reserve(&mut self.vectors, tracks.saturating_mul(index::padded(self.dims)))?;
+        reserve(&mut self.vectors, tracks.saturating_mul(padded(self.dims)))?;
         reserve(&mut self.norms, tracks)?;
         reserve(&mut self.songs, tracks)?;
         reserve(&mut self.durations, tracks)?;
@@ -140,7 +140,7 @@ impl IndexBuilder {
 
         reserve(&mut self.id_texts, id.len())?;
         reserve(&mut self.id_ends, 1)?;
-        reserve(&mut self.vectors, index::padded(self.dims))?;
+        reserve(&mut self.vectors, padded(self.dims))?;
         reserve(&mut self.norms, 1)?;
         reserve(&mut self.songs, 1)?;
         reserve(&mut self.durations, 1)?;
@@ -149,7 +149,7 @@ impl IndexBuilder {
         self.id_texts.extend_from_slice(id.as_bytes());
         self.id_ends.push(end);
         self.vectors.extend_from_slice(vector);
-        self.vectors.resize(self.vectors.len().next_multiple_of(index::ROW_FLOATS), 0.0);
+        self.vectors.resize(self.vectors.len().next_multiple_of(ROW_FLOATS), 0.0);
         self.norms.push(norm);
         let next = self.song_numbers.len() as u32;
         self.songs.push(*self.song_numbers.entry(song).or_insert(next));

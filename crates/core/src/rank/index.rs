@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::bounds::Measures;
 use super::bytes::{self, ALIGNMENT};
-use super::kernel::{self, BLOCK, GROUP};
+use super::kernel::{self, BLOCK, GROUP, padded};
 use super::score;
 use crate::{Error, Result};
 
@@ -17,8 +17,6 @@ use crate::{Error, Result};
 pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"SPKRANK\0");
 /// Layout of the image; another layout is refused.
 pub(super) const LAYOUT: u64 = 2;
-/// Floats per row are padded with zeros to a multiple of this.
-pub(super) const ROW_FLOATS: usize = 16;
 /// A duration that is not known.
 pub(super) const NO_DURATION: i32 = i32::MIN;
 
@@ -325,11 +323,6 @@ impl<'a> Index<'a> {
         let dot = score::dot(self.row(position), query);
         score::cosine_of(dot, self.norms[position], query_norm)
     }
-}
-
-/// Floats of a padded row of `dims` components.
-pub(super) fn padded(dims: usize) -> usize {
-    dims.next_multiple_of(ROW_FLOATS)
 }
 
 pub(super) fn header_check(header: &[u64]) -> u64 {

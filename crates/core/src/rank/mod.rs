@@ -68,7 +68,7 @@ impl Query<'_> {
     }
 
     fn padded(&self, index: &Index) -> Vec<f32> {
-        let mut padded = vec![0.0; index::padded(index.dims())];
+        let mut padded = vec![0.0; kernel::padded(index.dims())];
         padded[..self.vector.len()].copy_from_slice(self.vector);
         padded
     }

@@ -3,6 +3,9 @@
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+/// Days in which the number of accounts doubles, where nobody says otherwise.
+pub(crate) const DOUBLING_DAYS: f64 = 240.0;
+
 /// Microseconds in a day; times are microseconds since 1970-01-01 UTC.
 pub const DAY: i64 = 86_400_000_000;
 
@@ -54,7 +57,7 @@ impl Default for SimulationOptions {
             activity_spread: 1.2,
             session_plays: 8.0,
             weekend_factor: 1.1,
-            doubling_days: super::people::DOUBLING_DAYS,
+            doubling_days: DOUBLING_DAYS,
             monthly_churn: 0.055,
             popularity_exponent: 1.6,
             unplayed_share: 0.1,

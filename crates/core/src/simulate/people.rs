@@ -8,7 +8,7 @@
 
 use super::DAY;
 use super::catalogue::Catalogue;
-use super::options::within;
+use super::options::{DOUBLING_DAYS, within};
 use super::random::{Draws, key, text_key, unit};
 use super::taste::{Rhythm, TasteRecord};
 use crate::{Interrupt, Result};
@@ -74,9 +74,6 @@ const AGES: [(&str, f64); 30] = [
     ("opera", 60.0),
     ("rock-n-roll", 60.0),
 ];
-
-/// Days in which the number of accounts doubles, where nobody says otherwise.
-pub(crate) const DOUBLING_DAYS: f64 = 240.0;
 
 /// No account is older than this many days.
 const OLDEST: f64 = 5.0 * 365.0;

@@ -16,13 +16,19 @@ mod avx512;
 mod neon;
 mod plain;
 
-use super::index::ROW_FLOATS;
-
 /// Tracks per block.
 pub const BLOCK: usize = 16;
 
 /// Codes that are multiplied at once; a group of a block has 64 bytes.
 pub const GROUP: usize = 4;
+
+/// Floats of a row of a vector are padded with zeros to a multiple of this.
+pub const ROW_FLOATS: usize = 16;
+
+/// Floats of a padded row of `dims` components.
+pub fn padded(dims: usize) -> usize {
+    dims.next_multiple_of(ROW_FLOATS)
+}
 
 /// A query's codes, each in -127 to 127, by groups.
 pub struct Codes {
