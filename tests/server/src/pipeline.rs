@@ -19,7 +19,7 @@ pub const STEPS: [&str; 8] = [
 ];
 
 /// Twelve tracks, three users, a play of each.
-const SMALL: &str = "
+pub const SMALL: &str = "
     INSERT INTO sparkify.tracks (track_id, track_name, artists, genres, primary_genre, energy, valence, popularity)
     SELECT 't' || i, 'Song ' || i, ARRAY['Artist ' || i], ARRAY['g' || i % 2], 'g' || i % 2, i * 0.05, i % 5 * 0.1, i
     FROM generate_series(1, 12) AS i;

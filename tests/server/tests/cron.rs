@@ -4,15 +4,8 @@ use std::time::{Duration, Instant};
 
 use postgres::Client;
 use postgres::error::SqlState;
+use sparkify_server_tests::pipeline::SMALL;
 use sparkify_server_tests::{Server, refusal};
-
-const SMALL: &str = "
-    INSERT INTO sparkify.tracks (track_id, track_name, artists, genres, primary_genre, energy, valence, popularity)
-    SELECT 't' || i, 'Song ' || i, ARRAY['Artist ' || i], ARRAY['g' || i % 2], 'g' || i % 2, i * 0.05, i % 5 * 0.1, i
-    FROM generate_series(1, 12) AS i;
-    INSERT INTO sparkify.users (user_id) SELECT 'u' || i FROM generate_series(1, 3) AS i;
-    INSERT INTO sparkify.listening_events (user_id, track_id, played_at)
-    SELECT 'u' || i, 't' || i, timestamptz '2026-01-01' FROM generate_series(1, 3) AS i;";
 
 fn texts(client: &mut Client, sql: &str) -> Vec<String> {
     let rows = client.query(sql, &[]).unwrap_or_else(|error| panic!("{sql}: {error}"));
