@@ -119,27 +119,24 @@ COMMENT ON FUNCTION sparkify.note_plays() IS
 -- lies within half of their range of the transaction's own id of 64.
 CREATE FUNCTION sparkify.models_marked_here() RETURNS bigint[]
 LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT array_agg(DISTINCT m.model_id)
+    SELECT COALESCE(array_agg(DISTINCT m.model_id), '{}')
     FROM sparkify.stale_marks AS m, (SELECT pg_current_xact_id()::text::bigint AS id) AS here
     WHERE m.subject = 'recommendations' AND m.model_id IS NOT NULL
       AND pg_xact_status((id + (m.xmin::text::bigint - id % 4294967296 + 6442450944) % 4294967296
                           - 2147483648)::text::xid8) = 'in progress'
 $$;
 COMMENT ON FUNCTION sparkify.models_marked_here() IS
-    'Part of note_lists(): the models whose lists this transaction itself has marked to be counted afresh; NULL for none.';
+    'Part of note_lists(): the models whose lists this transaction itself has marked to be counted afresh.';
 
 CREATE FUNCTION sparkify.note_lists() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     marked bigint[] := sparkify.models_marked_here();
 BEGIN
-    IF TG_OP = 'INSERT' AND marked IS NOT NULL THEN
-        IF NOT EXISTS (SELECT FROM new_rows WHERE model_id <> ALL (marked)) THEN
-            RETURN NULL;
-        END IF;
-    END IF;
     IF TG_OP <> 'INSERT' THEN
-        IF (SELECT count(*) FROM (SELECT FROM old_rows LIMIT 10001) AS few) > 10000 THEN
+        IF NOT EXISTS (SELECT FROM old_rows WHERE model_id <> ALL (marked)) THEN
+            NULL;
+        ELSIF (SELECT count(*) FROM (SELECT FROM old_rows LIMIT 10001) AS few) > 10000 THEN
             INSERT INTO sparkify.stale_marks (subject, model_id)
             SELECT DISTINCT 'recommendations', model_id FROM old_rows;
         ELSE
@@ -147,7 +144,9 @@ BEGIN
         END IF;
     END IF;
     IF TG_OP <> 'DELETE' THEN
-        IF (SELECT count(*) FROM (SELECT FROM new_rows LIMIT 10001) AS few) > 10000 THEN
+        IF NOT EXISTS (SELECT FROM new_rows WHERE model_id <> ALL (marked)) THEN
+            NULL;
+        ELSIF (SELECT count(*) FROM (SELECT FROM new_rows LIMIT 10001) AS few) > 10000 THEN
             INSERT INTO sparkify.stale_marks (subject, model_id)
             SELECT DISTINCT 'recommendations', model_id FROM new_rows;
         ELSE
@@ -157,7 +156,7 @@ BEGIN
     RETURN NULL;
 END $$;
 COMMENT ON FUNCTION sparkify.note_lists() IS
-    'Trigger: appends added, changed and deleted recommendations to list_changes, or a mark for very many.';
+    'Trigger: appends added, changed and deleted recommendations to list_changes, or a mark for very many; nothing where a mark of the transaction''s own covers them.';
 
 CREATE FUNCTION sparkify.mark_stale() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
