@@ -135,7 +135,7 @@ impl RowWriter {
 }
 
 /// Encodes the next row and says so, or writes nothing and gives `false`.
-type Next<'a> = dyn FnMut(&mut RowWriter) -> bool + 'a;
+pub type Next<'a> = dyn FnMut(&mut RowWriter) -> bool + 'a;
 
 /// What the callback reads from: COPY's callback carries no argument.
 struct Source<'a> {
@@ -202,11 +202,7 @@ impl Drop for Restore {
 /// column as listed, and gives `false` when there are no more. It may raise, and
 /// may run statements. Gives the number of rows written; what was written is
 /// visible to this transaction's next statement.
-pub fn write_rows(
-    table: &str,
-    columns: &[&str],
-    next: &mut dyn FnMut(&mut RowWriter) -> bool,
-) -> u64 {
+pub fn write_rows(table: &str, columns: &[&str], next: &mut Next) -> u64 {
     let relation = relation_id(c"sparkify", table);
     // SAFETY: a backend's main thread in a transaction; `relation` exists.
     let secured = unsafe {
@@ -248,7 +244,7 @@ fn is_distributed(relation: pg_sys::Oid) -> bool {
 }
 
 /// Policies and distribution apply to INSERT, not to the machinery of COPY.
-fn insert(table: &str, columns: &[&str], next: &mut dyn FnMut(&mut RowWriter) -> bool) -> u64 {
+fn insert(table: &str, columns: &[&str], next: &mut Next) -> u64 {
     let list = columns.join(", ");
     let staging = format!("sparkify_staged_{table}");
     spi::execute(
@@ -289,11 +285,7 @@ fn relation_id(schema: &CStr, table: &str) -> pg_sys::Oid {
     relation
 }
 
-fn copy(
-    relation: pg_sys::Oid,
-    columns: &[&str],
-    next: &mut dyn FnMut(&mut RowWriter) -> bool,
-) -> u64 {
+fn copy(relation: pg_sys::Oid, columns: &[&str], next: &mut Next) -> u64 {
     let writer = RowWriter { bytes: SIGNATURE.to_vec(), taken: 0, columns: columns.len() as u16 };
     let mut source = Source { next, writer, ended: false };
     // Text in the binary format is read in the client's encoding; ours is the server's.

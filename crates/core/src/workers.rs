@@ -39,8 +39,13 @@ pub fn in_order<J: Send, A: Send>(
     mut take: impl FnMut(A),
     interrupt: Interrupt,
 ) {
+    let go_on = || {
+        interrupt();
+        true
+    };
+    let work_here = |job| work(job, &go_on);
     if threads <= 1 {
-        return alone(jobs, work, take, interrupt);
+        return alone(jobs, work_here, take);
     }
     let stop = AtomicBool::new(false);
     let (give, given) = mpsc::channel();
@@ -60,16 +65,11 @@ pub fn in_order<J: Send, A: Send>(
         drop((blocked, finish));
         if workers.is_empty() {
             // The system gives no threads.
-            return alone(jobs, &work, take, interrupt);
+            return alone(jobs, work_here, take);
         }
-        let go_on = || {
-            interrupt();
-            true
-        };
-        let work = |job| work(job, &go_on);
         let mut line =
             Line { give: Some(give), given: &given, finished, waiting: BTreeMap::new(), taken: 0 };
-        let whole = line.run(workers.len() + 2, &mut jobs, work, &mut take, interrupt);
+        let whole = line.run(workers.len() + 2, &mut jobs, work_here, &mut take, interrupt);
         for worker in workers {
             worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         }
@@ -79,16 +79,11 @@ pub fn in_order<J: Send, A: Send>(
 
 fn alone<J, A>(
     mut jobs: impl FnMut() -> Option<J>,
-    work: impl Fn(J, &dyn Fn() -> bool) -> Option<A>,
+    work: impl Fn(J) -> Option<A>,
     mut take: impl FnMut(A),
-    interrupt: Interrupt,
 ) {
-    let go_on = || {
-        interrupt();
-        true
-    };
     while let Some(job) = jobs() {
-        if let Some(done) = work(job, &go_on) {
+        if let Some(done) = work(job) {
             take(done);
         }
     }
@@ -218,7 +213,7 @@ mod tests {
             let jobs = || {
                 here();
                 given.set(given.get() + 1);
-                assert!(given.get() - taken.get() <= threads + 2, "too many jobs are under way");
+                assert!(given.get() - taken.get() <= threads + 1, "too many jobs are under way");
                 (given.get() <= 50).then_some(())
             };
             let elsewhere = std::cell::Cell::new(false);
