@@ -108,3 +108,20 @@ fn every_path_sums_in_the_canonical_order() {
         }
     }
 }
+
+#[test]
+fn every_path_adds_the_same_bits() {
+    let mut rng = ChaCha8Rng::seed_from_u64(10);
+    for dims in [1, 7, 16, 64, 100] {
+        let mut number = || (rng.random::<f64>() - 0.5) * 2f64.powi(rng.random_range(-40..40));
+        let x: Vec<f32> = (0..dims).map(|_| number() as f32).collect();
+        let (sums, factor): (Vec<f64>, f64) = ((0..dims).map(|_| number()).collect(), number());
+        let added = sums.iter().zip(&x).map(|(sum, &x)| (sum + factor * f64::from(x)).to_bits());
+        let expected: Vec<u64> = added.collect();
+        for path in Path::available() {
+            let mut sums = sums.clone();
+            Kernel::new(path).add_scaled(&mut sums, factor, &x);
+            assert!(sums.iter().map(|sum| sum.to_bits()).eq(expected.iter().copied()), "{path:?}");
+        }
+    }
+}
