@@ -136,21 +136,23 @@ BEGIN
     IF TG_OP <> 'INSERT' THEN
         IF NOT EXISTS (SELECT FROM old_rows WHERE model_id <> ALL (marked)) THEN
             NULL;
-        ELSIF (SELECT count(*) FROM (SELECT FROM old_rows LIMIT 10001) AS few) > 10000 THEN
+        ELSIF (SELECT count(*) FROM (SELECT FROM old_rows, unnest(track_ids) LIMIT 10001) AS few) > 10000 THEN
             INSERT INTO sparkify.stale_marks (subject, model_id)
             SELECT DISTINCT 'recommendations', model_id FROM old_rows;
         ELSE
-            INSERT INTO sparkify.list_changes SELECT model_id, user_id, track_id, -1 FROM old_rows;
+            INSERT INTO sparkify.list_changes
+            SELECT model_id, user_id, track_id, -1 FROM old_rows, unnest(track_ids) AS track_id;
         END IF;
     END IF;
     IF TG_OP <> 'DELETE' THEN
         IF NOT EXISTS (SELECT FROM new_rows WHERE model_id <> ALL (marked)) THEN
             NULL;
-        ELSIF (SELECT count(*) FROM (SELECT FROM new_rows LIMIT 10001) AS few) > 10000 THEN
+        ELSIF (SELECT count(*) FROM (SELECT FROM new_rows, unnest(track_ids) LIMIT 10001) AS few) > 10000 THEN
             INSERT INTO sparkify.stale_marks (subject, model_id)
             SELECT DISTINCT 'recommendations', model_id FROM new_rows;
         ELSE
-            INSERT INTO sparkify.list_changes SELECT model_id, user_id, track_id, 1 FROM new_rows;
+            INSERT INTO sparkify.list_changes
+            SELECT model_id, user_id, track_id, 1 FROM new_rows, unnest(track_ids) AS track_id;
         END IF;
     END IF;
     RETURN NULL;
@@ -200,13 +202,13 @@ CREATE TRIGGER listening_events_deleted_plays AFTER DELETE ON sparkify.listening
     REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_plays();
 CREATE TRIGGER listening_events_truncated_plays AFTER TRUNCATE ON sparkify.listening_events
     FOR EACH STATEMENT EXECUTE FUNCTION sparkify.mark_stale('plays');
-CREATE TRIGGER user_recommendations_inserted_lists AFTER INSERT ON sparkify.user_recommendations
+CREATE TRIGGER recommendation_lists_inserted AFTER INSERT ON sparkify.recommendation_lists
     REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_lists();
-CREATE TRIGGER user_recommendations_updated_lists AFTER UPDATE ON sparkify.user_recommendations
+CREATE TRIGGER recommendation_lists_updated AFTER UPDATE ON sparkify.recommendation_lists
     REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_lists();
-CREATE TRIGGER user_recommendations_deleted_lists AFTER DELETE ON sparkify.user_recommendations
+CREATE TRIGGER recommendation_lists_deleted AFTER DELETE ON sparkify.recommendation_lists
     REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_lists();
-CREATE TRIGGER user_recommendations_truncated_lists AFTER TRUNCATE ON sparkify.user_recommendations
+CREATE TRIGGER recommendation_lists_truncated_summaries AFTER TRUNCATE ON sparkify.recommendation_lists
     FOR EACH STATEMENT EXECUTE FUNCTION sparkify.mark_stale('recommendations');
 CREATE TRIGGER tracks_changed AFTER INSERT OR DELETE OR TRUNCATE ON sparkify.tracks
     FOR EACH STATEMENT EXECUTE FUNCTION sparkify.mark_stale('plays', 'recommendations');

@@ -98,7 +98,7 @@ BEGIN
     DELETE FROM sparkify.track_embeddings WHERE model_id IN (SELECT model_id FROM old_rows);
     DELETE FROM sparkify.genre_embeddings WHERE model_id IN (SELECT model_id FROM old_rows);
     DELETE FROM sparkify.user_vectors WHERE model_id IN (SELECT model_id FROM old_rows);
-    DELETE FROM sparkify.user_recommendations WHERE model_id IN (SELECT model_id FROM old_rows);
+    DELETE FROM sparkify.recommendation_lists WHERE model_id IN (SELECT model_id FROM old_rows);
     RETURN NULL;
 END $$;
 COMMENT ON FUNCTION sparkify.delete_of_models() IS 'Trigger: deletes the vectors and recommendations of deleted models.';
@@ -112,6 +112,6 @@ BEGIN
     UPDATE sparkify.models SET recommended = NULL WHERE recommended IS NOT NULL;
     RETURN NULL;
 END $$;
-COMMENT ON FUNCTION sparkify.forget_recommended() IS 'Trigger: has the next refresh serve every user when user_recommendations was truncated.';
-CREATE TRIGGER user_recommendations_truncated AFTER TRUNCATE ON sparkify.user_recommendations
+COMMENT ON FUNCTION sparkify.forget_recommended() IS 'Trigger: has the next refresh serve every user when recommendation_lists was truncated.';
+CREATE TRIGGER recommendation_lists_truncated AFTER TRUNCATE ON sparkify.recommendation_lists
     FOR EACH STATEMENT EXECUTE FUNCTION sparkify.forget_recommended();

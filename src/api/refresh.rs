@@ -15,7 +15,7 @@ use crate::interrupt::interrupt;
 use crate::storage::catalogue_index;
 use crate::storage::listeners::{self, Declared, StoredPlay};
 use crate::storage::models::{self, Lock, Model};
-use crate::storage::serving::{self, RecommendationRow, VectorRow};
+use crate::storage::serving::{self, ListRow, VectorRow};
 
 /// Users worked on at a time. A few times as many are in memory at once: those
 /// being read, computed on and written.
@@ -73,7 +73,7 @@ fn refresh_all(model: &Model, n: i32, lists: Lists) -> u64 {
     }
     let progress = Progress::new("refresh_recommendations", listeners::count_users());
     serving::delete_vectors(model.model_id, None);
-    serving::delete_all_recommendations(model.model_id);
+    serving::delete_all_lists(model.model_id);
     let written = run(model, lists, Source::all(), progress);
     models::set_recommended(model.model_id, n);
     written
@@ -248,7 +248,7 @@ impl<'a> Batch<'a> {
         let model_id = self.model.model_id;
         if !replaced.is_empty() {
             serving::delete_vectors(model_id, Some(replaced));
-            serving::delete_recommendations(model_id, replaced);
+            serving::delete_lists(model_id, replaced);
         }
         let vectors = serving::write_vectors(
             model_id,
@@ -271,15 +271,12 @@ impl<'a> Batch<'a> {
             }
         }
         let rows = users.iter().zip(&listeners).zip(&ranked);
-        let rows = rows.flat_map(|(((user_id, _), listener), ranked)| {
-            ranked.iter().zip(1..).map(|(ranked, rank)| RecommendationRow {
-                user_id,
-                rank,
-                track_id: self.index.id_bytes(ranked.position),
-                score: ranked.score as f32,
-                strategy: listener.strategy.name(),
-            })
+        let rows = rows.filter(|(_, ranked)| !ranked.is_empty());
+        let rows = rows.map(|(((user_id, _), listener), ranked)| ListRow {
+            user_id,
+            ranked,
+            strategy: listener.strategy.name(),
         });
-        serving::write_recommendations(model_id, rows)
+        serving::write_lists(model_id, self.index, rows)
     }
 }

@@ -116,19 +116,19 @@ impl RowWriter {
     }
 
     /// A `real[]` column.
-    pub fn reals(&mut self, values: &[f32]) {
+    pub fn reals(&mut self, values: impl ExactSizeIterator<Item = f32>) {
         let at = self.begin_array(values.len(), pg_sys::FLOAT4OID);
         for value in values {
-            self.f32(*value);
+            self.f32(value);
         }
         self.end_array(at);
     }
 
-    /// A `text[]` column.
-    pub fn texts<S: AsRef<str>>(&mut self, values: &[S]) {
+    /// A `text[]` column; the server checks its encoding.
+    pub fn texts<S: AsRef<[u8]>>(&mut self, values: impl ExactSizeIterator<Item = S>) {
         let at = self.begin_array(values.len(), pg_sys::TEXTOID);
         for value in values {
-            self.text(value.as_ref());
+            self.text(value);
         }
         self.end_array(at);
     }

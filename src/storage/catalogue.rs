@@ -141,9 +141,9 @@ fn insert<'a>(mut tracks: impl Iterator<Item = &'a Track>) -> u64 {
 fn write_track(writer: &mut RowWriter, track: &Track) {
     writer.text(&track.track_id);
     writer.text(&track.track_name);
-    writer.texts(&track.artists);
+    writer.texts(track.artists.iter());
     writer.optional(track.album_name.as_deref(), RowWriter::text);
-    writer.texts(&track.genres);
+    writer.texts(track.genres.iter());
     writer.optional(track.primary_genre.as_deref(), RowWriter::text);
     writer.optional(track.explicit, RowWriter::bool);
     for (value, feature) in track.features.iter().zip(&FEATURES) {

@@ -42,8 +42,8 @@ pub const CHECKS: &[Check] = &[
         name: "tables_present",
         failure: "tables are missing",
         query: "SELECT t FROM pg_catalog.unnest(ARRAY['tracks', 'users', 'listening_events', 'models',
-                    'track_embeddings', 'genre_embeddings', 'user_vectors', 'user_recommendations',
-                    'changed_users']) AS t
+                    'track_embeddings', 'genre_embeddings', 'user_vectors', 'recommendation_lists',
+                    'user_recommendations', 'changed_users']) AS t
                 WHERE pg_catalog.to_regclass('sparkify.' || t) IS NULL",
     },
     Check {
@@ -56,8 +56,8 @@ pub const CHECKS: &[Check] = &[
                     (SELECT FROM sparkify.track_embeddings WHERE model_id = $1)
                 UNION ALL SELECT 'user_vectors' WHERE NOT EXISTS
                     (SELECT FROM sparkify.user_vectors WHERE model_id = $1)
-                UNION ALL SELECT 'user_recommendations' WHERE NOT EXISTS
-                    (SELECT FROM sparkify.user_recommendations WHERE model_id = $1)",
+                UNION ALL SELECT 'recommendation_lists' WHERE NOT EXISTS
+                    (SELECT FROM sparkify.recommendation_lists WHERE model_id = $1)",
     },
     Check {
         name: "track_ids_unique",
@@ -132,7 +132,7 @@ pub const CHECKS: &[Check] = &[
         name: "users_served",
         failure: "users have no recommendations although there is something they have not played",
         query: "SELECT u.user_id FROM sparkify.users AS u
-                WHERE NOT EXISTS (SELECT FROM sparkify.user_recommendations AS r
+                WHERE NOT EXISTS (SELECT FROM sparkify.recommendation_lists AS r
                         WHERE r.user_id = u.user_id AND r.model_id = $1)
                     AND NOT EXISTS (SELECT FROM sparkify.changed_users AS c WHERE c.user_id = u.user_id)
                     AND EXISTS (SELECT FROM sparkify.track_embeddings AS t
@@ -144,9 +144,9 @@ pub const CHECKS: &[Check] = &[
     Check {
         name: "served_users_exist",
         failure: "users have recommendations and no row in users",
-        query: "SELECT r.user_id FROM (SELECT DISTINCT user_id FROM sparkify.user_recommendations
-                    WHERE model_id = $1) AS r
-                WHERE NOT EXISTS (SELECT FROM sparkify.users AS u WHERE u.user_id = r.user_id)
+        query: "SELECT r.user_id FROM sparkify.recommendation_lists AS r
+                WHERE r.model_id = $1
+                    AND NOT EXISTS (SELECT FROM sparkify.users AS u WHERE u.user_id = r.user_id)
                     AND NOT EXISTS (SELECT FROM sparkify.changed_users AS c WHERE c.user_id = r.user_id)",
     },
     Check {
@@ -159,12 +159,11 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         name: "ranks_in_order",
-        failure: "users have a list with a gap, or with a score above the one before",
-        query: "SELECT user_id FROM (SELECT user_id, rank, score,
-                    pg_catalog.row_number() OVER list AS place, pg_catalog.lag(score) OVER list AS before
-                    FROM sparkify.user_recommendations WHERE model_id = $1
-                    WINDOW list AS (PARTITION BY user_id ORDER BY rank)) AS r
-                WHERE rank <> place OR score > before GROUP BY user_id",
+        failure: "users have a list with a score above the one before",
+        query: "SELECT user_id FROM (SELECT user_id, score,
+                    pg_catalog.lag(score) OVER (PARTITION BY user_id ORDER BY rank) AS before
+                    FROM sparkify.user_recommendations WHERE model_id = $1) AS r
+                WHERE score > before GROUP BY user_id",
     },
     Check {
         name: "songs_recommended_once",
@@ -211,7 +210,7 @@ pub const CHECKS: &[Check] = &[
         failure: "models are gone and have left vectors or recommendations",
         query: "SELECT o.model_id::text FROM (
                     SELECT model_id FROM sparkify.track_embeddings UNION SELECT model_id FROM sparkify.genre_embeddings
-                    UNION SELECT model_id FROM sparkify.user_vectors UNION SELECT model_id FROM sparkify.user_recommendations) AS o
+                    UNION SELECT model_id FROM sparkify.user_vectors UNION SELECT model_id FROM sparkify.recommendation_lists) AS o
                 WHERE NOT EXISTS (SELECT FROM sparkify.models AS m WHERE m.model_id = o.model_id)",
     },
 ];

@@ -187,7 +187,7 @@ pub fn write_track_embeddings<'a>(
             let Some(row) = rows.next() else { return false };
             out.i64(model_id);
             out.text(row.track_id);
-            out.reals(row.embedding);
+            out.reals(row.embedding.iter().copied());
             out.uuid(row.song_key);
             out.optional(row.duration_ms, bulk::RowWriter::i32);
             true
@@ -207,7 +207,7 @@ pub fn write_genre_embeddings<'a>(
             let Some((genre, embedding, tracks)) = rows.next() else { return false };
             out.i64(model_id);
             out.text(genre);
-            out.reals(&embedding);
+            out.reals(embedding.iter().copied());
             out.i32(tracks as i32);
             true
         },

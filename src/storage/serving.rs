@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sparkify_core::rank::Index;
+use sparkify_core::rank::{Index, Ranked};
 
 use super::{bulk, spi};
 
@@ -106,20 +106,20 @@ pub fn delete_vectors(model_id: i64, user_ids: Option<&[String]>) {
     delete("user_vectors", model_id, user_ids);
 }
 
-/// Deletes the recommendations that a model made for some users.
-pub fn delete_recommendations(model_id: i64, user_ids: &[String]) {
-    delete("user_recommendations", model_id, Some(user_ids));
+/// Deletes the lists that a model made for some users.
+pub fn delete_lists(model_id: i64, user_ids: &[String]) {
+    delete("recommendation_lists", model_id, Some(user_ids));
 }
 
-/// Deletes all recommendations of a model, and has the summaries count those that
-/// will stand in their place afresh.
-pub fn delete_all_recommendations(model_id: i64) {
+/// Deletes all lists of a model, and has the summaries count those that will stand
+/// in their place afresh.
+pub fn delete_all_lists(model_id: i64) {
     // First: rows that the mark covers need not be noted one by one.
     spi::execute(
         "INSERT INTO sparkify.stale_marks (subject, model_id) VALUES ('recommendations', $1)",
         &[model_id.into()],
     );
-    delete("user_recommendations", model_id, None);
+    delete("recommendation_lists", model_id, None);
 }
 
 fn delete(table: &str, model_id: i64, user_ids: Option<&[String]>) {
@@ -141,43 +141,42 @@ pub fn write_vectors<'a>(model_id: i64, mut rows: impl Iterator<Item = VectorRow
         let Some(row) = rows.next() else { return false };
         out.text(row.user_id);
         out.i64(model_id);
-        out.reals(row.vector);
+        out.reals(row.vector.iter().copied());
         out.text(row.strategy);
         true
     })
 }
 
-/// A recommendation as it is stored.
-pub struct RecommendationRow<'a> {
+/// A user's list as it is stored.
+pub struct ListRow<'a> {
     /// The user.
     pub user_id: &'a str,
-    /// 1 for the best.
-    pub rank: i32,
-    /// The track's id, in UTF-8.
-    pub track_id: &'a [u8],
-    /// Cosine, or share of the most popular.
-    pub score: f32,
+    /// The tracks, best first; at least one.
+    pub ranked: &'a [Ranked],
     /// How the user's vector came about.
     pub strategy: &'static str,
 }
 
-/// Stores recommendations of users that have none of this model.
-pub fn write_recommendations<'a>(
+/// Stores lists of users that have none of this model; gives the number of recommendations.
+pub fn write_lists<'a>(
     model_id: i64,
-    mut rows: impl Iterator<Item = RecommendationRow<'a>>,
+    index: &Index,
+    mut rows: impl Iterator<Item = ListRow<'a>>,
 ) -> u64 {
+    let mut recommendations = 0;
     bulk::write_rows(
-        "user_recommendations",
-        &["user_id", "model_id", "rank", "track_id", "score", "strategy"],
+        "recommendation_lists",
+        &["user_id", "model_id", "track_ids", "scores", "strategy"],
         &mut |out| {
             let Some(row) = rows.next() else { return false };
             out.text(row.user_id);
             out.i64(model_id);
-            out.i32(row.rank);
-            out.text(row.track_id);
-            out.f32(row.score);
+            out.texts(row.ranked.iter().map(|ranked| index.id_bytes(ranked.position)));
+            out.reals(row.ranked.iter().map(|ranked| ranked.score as f32));
             out.text(row.strategy);
+            recommendations += row.ranked.len() as u64;
             true
         },
-    )
+    );
+    recommendations
 }

@@ -60,8 +60,8 @@ mod tests {
             out.timestamp(1_000_000);
             out.uuid(0x0011_2233_4455_6677_8899_aabb_ccdd_eeff);
             out.jsonb("{\"a\": [1, null]}");
-            out.reals(&[1.5, -2.0]);
-            out.texts(words);
+            out.reals([1.5, -2.0].into_iter());
+            out.texts(words.iter());
             out.optional(None::<&str>, RowWriter::text);
             true
         })

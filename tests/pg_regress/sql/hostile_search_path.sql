@@ -111,7 +111,7 @@ CALL sparkify.run_pipeline(dims => 2, n => 3);
 SELECT step, status FROM sparkify.pipeline_runs ORDER BY started_at, step;
 SELECT sparkify.refresh_summaries() IS NULL AS empty;
 DELETE FROM sparkify.listening_events;
-DELETE FROM sparkify.user_recommendations;
+DELETE FROM sparkify.recommendation_lists;
 UPDATE sparkify.tracks SET popularity = 1;
 SELECT pg_catalog.max(pg_catalog.length(x::text)) IS NULL AS empty FROM (
     SELECT pg_catalog.to_jsonb(v) FROM sparkify.recommendation_details AS v
@@ -125,7 +125,7 @@ SELECT pg_catalog.max(pg_catalog.length(x::text)) IS NULL AS empty FROM (
     UNION ALL SELECT pg_catalog.to_jsonb(v) FROM sparkify.pipeline_status AS v
     UNION ALL SELECT pg_catalog.to_jsonb(v) FROM sparkify.model_history AS v
     UNION ALL SELECT pg_catalog.to_jsonb(v) FROM sparkify.recommendation_coverage AS v) AS views (x);
-TRUNCATE sparkify.listening_events, sparkify.users, sparkify.user_recommendations, sparkify.track_embeddings;
+TRUNCATE sparkify.listening_events, sparkify.users, sparkify.recommendation_lists, sparkify.track_embeddings;
 DELETE FROM sparkify.models;
 SELECT * FROM sparkify.recommend('ann');
 -- Installing steps into none, either.

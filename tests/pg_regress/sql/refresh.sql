@@ -74,7 +74,7 @@ LEFT JOIN (SELECT u.user_id, r.* FROM sparkify.users AS u, sparkify.recommend(u.
     USING (user_id, model_id, rank, track_id, score, strategy);
 
 -- Emptied tables: everyone, once.
-TRUNCATE sparkify.user_recommendations;
+TRUNCATE sparkify.recommendation_lists;
 SELECT sparkify.refresh_recommendations(2), pg_temp.made();
 SELECT sparkify.refresh_recommendations(2), pg_temp.made();
 CREATE TEMPORARY TABLE kept AS SELECT * FROM sparkify.listening_events;

@@ -41,3 +41,37 @@ SELECT user_id FROM sparkify.users ORDER BY user_id;
 SELECT sparkify.build_embeddings(1);
 SELECT sparkify.refresh_recommendations(1);
 SELECT user_id, track_id, strategy FROM sparkify.recommendation_details ORDER BY user_id;
+
+-- A list has a score for each track, at least one and at most a thousand of them, and numbers them on.
+CREATE FUNCTION pg_temp.listed(tracks text[], scores real[]) RETURNS text LANGUAGE sql AS
+    $$ SELECT format('INSERT INTO sparkify.recommendation_lists (user_id, model_id, track_ids, scores, strategy)
+        VALUES (''bob'', 7, %L, %L, ''listened'')', tracks, scores) $$;
+SELECT refused(pg_temp.listed('{}', '{}'));
+SELECT refused(pg_temp.listed('{t}', '{0.5,0.4}'));
+SELECT refused(pg_temp.listed('{{t,u}}', '{{0.5,0.4}}'));
+SELECT refused(pg_temp.listed(array_agg('t'::text), array_agg(0::real))) FROM generate_series(1, 1001);
+SELECT refused(pg_temp.listed('{t}', NULL));
+SELECT pg_temp.listed('{t,u}', '{0.5,0.25}') \gexec
+SELECT refused(pg_temp.listed('{t}', '{0.5}'));
+SELECT pg_temp.listed('{u}', '{0.75}') AS another \gset
+SELECT replace(:'another', 'bob', 'cat') \gexec
+SELECT user_id, model_id, rank, recommendation_id % 1000 AS number, track_id, score, strategy
+FROM sparkify.user_recommendations WHERE model_id = 7 ORDER BY user_id, rank;
+SELECT count(DISTINCT recommendation_id), count(*) FROM sparkify.user_recommendations;
+-- The view shows them to whom the table does.
+SELECT refused('DELETE FROM sparkify.user_recommendations');
+CREATE ROLE sparkify_regress_reader;
+GRANT USAGE ON SCHEMA sparkify TO sparkify_regress_reader;
+GRANT SELECT ON sparkify.user_recommendations TO sparkify_regress_reader;
+SET ROLE sparkify_regress_reader;
+SELECT refused('SELECT FROM sparkify.user_recommendations');
+RESET ROLE;
+GRANT SELECT ON sparkify.recommendation_lists TO sparkify_regress_reader;
+ALTER TABLE sparkify.recommendation_lists ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON sparkify.recommendation_lists USING (user_id = 'cat');
+SET ROLE sparkify_regress_reader;
+SELECT user_id, track_id FROM sparkify.user_recommendations;
+RESET ROLE;
+DROP POLICY own ON sparkify.recommendation_lists;
+DROP OWNED BY sparkify_regress_reader;
+DROP ROLE sparkify_regress_reader;

@@ -36,8 +36,8 @@ SELECT pg_current_xact_id_if_assigned() IS NULL AS none_assigned;
 COMMIT;
 -- Nothing at all, but a model.
 TRUNCATE sparkify.tracks, sparkify.users, sparkify.listening_events, sparkify.track_embeddings,
-    sparkify.user_vectors, sparkify.user_recommendations;
+    sparkify.user_vectors, sparkify.recommendation_lists;
 SELECT check_name, failures, detail FROM sparkify.validate() WHERE NOT passed;
 -- A table that is not there.
-ALTER TABLE sparkify.user_recommendations RENAME TO lost;
+ALTER TABLE sparkify.recommendation_lists RENAME TO lost;
 SELECT check_name, passed, failures, detail FROM sparkify.validate() LIMIT 3;

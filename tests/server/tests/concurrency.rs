@@ -50,7 +50,7 @@ fn two_refreshes_at_once_do_one_after_the_other() {
         refresh(client, "4");
         let lists = stored(client);
         client.batch_execute(PLAY).unwrap();
-        let mut gate = Gate::close(database, "user_recommendations", "NEW.user_id = 'user 50'");
+        let mut gate = Gate::close(database, "recommendation_lists", "NEW.user_id = 'user 50'");
         let first = start(database, "SELECT sparkify.refresh_recommendations(4, force => true)");
         gate.reached();
         let second = start(database, "SELECT sparkify.refresh_recommendations(4, force => true)");
@@ -74,7 +74,7 @@ fn two_refreshes_at_once_do_one_after_the_other() {
 fn a_refresh_that_waited_knows_what_the_one_before_did() {
     with_data("waited_refresh", |database, client| {
         refresh(client, "5");
-        let mut gate = Gate::close(database, "user_recommendations", "NEW.user_id = 'user 50'");
+        let mut gate = Gate::close(database, "recommendation_lists", "NEW.user_id = 'user 50'");
         let longer = start(database, "SELECT sparkify.refresh_recommendations(9)");
         gate.reached();
         // Noted after the first refresh has taken up all notes.
@@ -143,7 +143,7 @@ fn an_event_committed_late_is_taken_up_by_the_next_refresh() {
             assert_eq!(refresh(client, "5"), 0);
         }
         // While a refresh is in the middle: noted for the next one, and not lost.
-        let mut gate = Gate::close(database, "user_recommendations", "NEW.user_id = 'user 50'");
+        let mut gate = Gate::close(database, "recommendation_lists", "NEW.user_id = 'user 50'");
         let running = start(database, "SELECT sparkify.refresh_recommendations(5, force => true)");
         gate.reached();
         client.batch_execute(PLAY).unwrap();
@@ -207,8 +207,7 @@ fn a_refresh_broken_off_in_the_middle_leaves_nothing() {
             ("pg_cancel_backend", SqlState::QUERY_CANCELED),
             ("pg_terminate_backend", SqlState::ADMIN_SHUTDOWN),
         ] {
-            let row = "NEW.user_id = 'user 50' AND NEW.rank = 3";
-            let mut gate = Gate::close(database, "user_recommendations", row);
+            let mut gate = Gate::close(database, "recommendation_lists", "NEW.user_id = 'user 50'");
             let running = start(database, "SELECT sparkify.refresh_recommendations(6)");
             let pid = gate.reached();
             assert!(
@@ -247,7 +246,7 @@ fn others_see_how_far_a_refresh_has_come() {
     let last: String =
         client.query_one("SELECT max(user_id) FROM sparkify.users", &[]).unwrap().get(0);
     let mut gate =
-        Gate::close(&database, "user_recommendations", &format!("NEW.user_id = '{last}'"));
+        Gate::close(&database, "recommendation_lists", &format!("NEW.user_id = '{last}'"));
     let running = start(&database, "SELECT sparkify.refresh_recommendations(3, threads => 1)");
     let pid = gate.reached();
     let activity: String = client

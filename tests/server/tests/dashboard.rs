@@ -323,7 +323,7 @@ fn the_reader_reads_and_does_not_write() {
         reader.batch_execute(&format!("SET default_transaction_read_only = {setting}")).unwrap();
         for write in [
             "INSERT INTO sparkify.users (user_id) VALUES ('x')",
-            "DELETE FROM sparkify.user_recommendations",
+            "DELETE FROM sparkify.recommendation_lists",
             "SELECT * FROM sparkify.ingest_events('[{\"user_id\": \"u1\", \"track_id\": \"t1\", \"played_at\": \"2026-01-01T10:00:00Z\"}]')",
             "SELECT sparkify.build_embeddings(2)",
             "SELECT sparkify.refresh_recommendations()",

@@ -74,7 +74,7 @@ fn a_failing_step_leaves_the_served_model_alone() {
         .batch_execute(
             "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
                 $$ BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = 'disk_full', HINT = 'Make room.'; END $$;
-             CREATE TRIGGER refuse BEFORE INSERT ON sparkify.user_recommendations FOR EACH STATEMENT EXECUTE FUNCTION refuse()",
+             CREATE TRIGGER refuse BEFORE INSERT ON sparkify.recommendation_lists FOR EACH STATEMENT EXECUTE FUNCTION refuse()",
         )
         .unwrap();
     let error = client.batch_execute(CALL).unwrap_err();
@@ -114,7 +114,7 @@ fn a_failing_step_leaves_the_served_model_alone() {
         number(&mut client, "SELECT count(*) FROM sparkify.pipeline_status WHERE NOT healthy"),
         1
     );
-    client.batch_execute("DROP TRIGGER refuse ON sparkify.user_recommendations").unwrap();
+    client.batch_execute("DROP TRIGGER refuse ON sparkify.recommendation_lists").unwrap();
     client.batch_execute(CALL).unwrap();
     assert_eq!(
         number(&mut client, "SELECT count(*) FROM sparkify.pipeline_status WHERE healthy"),

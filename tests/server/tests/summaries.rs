@@ -91,9 +91,9 @@ fn every_way_of_writing_is_counted() {
         "BEGIN; DELETE FROM sparkify.listening_events; ROLLBACK",
         "BEGIN; INSERT INTO sparkify.listening_events (user_id, track_id, played_at) VALUES ('u5', 't1', '2026-02-02'); SAVEPOINT s;
          DELETE FROM sparkify.listening_events WHERE user_id = 'u5'; ROLLBACK TO s; COMMIT",
-        "DELETE FROM sparkify.user_recommendations WHERE rank > 3",
-        "DELETE FROM sparkify.user_recommendations WHERE user_id = 'u3'",
-        "UPDATE sparkify.user_recommendations SET track_id = 't9' WHERE rank = 1",
+        "UPDATE sparkify.recommendation_lists SET track_ids = track_ids[:3], scores = scores[:3]",
+        "DELETE FROM sparkify.recommendation_lists WHERE user_id = 'u3'",
+        "UPDATE sparkify.recommendation_lists SET track_ids[1] = 't9'",
         "UPDATE sparkify.tracks SET artists = ARRAY['Somebody'] WHERE track_id = 't5'",
         "UPDATE sparkify.tracks SET primary_genre = 'g2', popularity = 99 WHERE track_id < 't3'",
         "INSERT INTO sparkify.tracks (track_id, track_name, artists) VALUES ('t61', 'Late', ARRAY['Late'])",
@@ -102,12 +102,11 @@ fn every_way_of_writing_is_counted() {
         "DELETE FROM sparkify.listening_events WHERE played_at >= '2026-03-01'",
         "SELECT sparkify.refresh_recommendations(5, force => true)",
         "BEGIN; SAVEPOINT s; SELECT sparkify.refresh_recommendations(4); ROLLBACK TO s;
-         UPDATE sparkify.user_recommendations SET track_id = 't8' WHERE rank = 2; COMMIT",
+         UPDATE sparkify.recommendation_lists SET track_ids[2] = 't8'; COMMIT",
         "BEGIN; SAVEPOINT s; SELECT sparkify.refresh_recommendations(3); RELEASE s; SELECT sparkify.refresh_summaries();
-         INSERT INTO sparkify.user_recommendations SELECT user_id, model_id, 9, 0, 't1', 0, 'listened'
-         FROM sparkify.user_recommendations WHERE rank = 1; COMMIT",
+         UPDATE sparkify.recommendation_lists SET track_ids = track_ids || '{t1}', scores = scores || 0::real; COMMIT",
         "SELECT sparkify.activate_model(sparkify.build_embeddings(3, false))",
-        "TRUNCATE sparkify.user_recommendations",
+        "TRUNCATE sparkify.recommendation_lists",
         "TRUNCATE sparkify.listening_events",
         "INSERT INTO sparkify.listening_events (user_id, track_id, played_at) VALUES ('u1', 't1', '2026-02-01')",
     ] {
@@ -223,8 +222,8 @@ fn only_a_mark_of_its_own_spares_a_transaction_its_notes() {
     let (database, mut client) = filled(&server, "summaries_marks");
     client.batch_execute("SELECT sparkify.refresh_summaries()").unwrap();
     let add = |client: &mut Client, user: &str| {
-        let sql = "INSERT INTO sparkify.user_recommendations
-            SELECT $1, model_id, 1, 0, 't1', 0, 'listened' FROM sparkify.models WHERE active";
+        let sql = "INSERT INTO sparkify.recommendation_lists (user_id, model_id, track_ids, scores, strategy)
+            SELECT $1, model_id, '{t1}', '{0}', 'listened' FROM sparkify.models WHERE active";
         client.execute(sql, &[&user]).unwrap();
         count(client, "SELECT count(*) FROM sparkify.list_changes")
     };

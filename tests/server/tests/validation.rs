@@ -22,7 +22,7 @@ const FAULTS: &[(&str, &str, i64)] = &[
     ("ALTER TABLE sparkify.genre_embeddings RENAME TO lost", "tables_present", 1),
     (
         // Nobody has a vector or a list, and nobody is expected to: all are noted.
-        "DELETE FROM sparkify.user_vectors; DELETE FROM sparkify.user_recommendations;
+        "DELETE FROM sparkify.user_vectors; DELETE FROM sparkify.recommendation_lists;
          INSERT INTO sparkify.changed_users SELECT user_id FROM sparkify.users",
         "tables_filled",
         2,
@@ -98,7 +98,7 @@ const FAULTS: &[(&str, &str, i64)] = &[
         1,
     ),
     (
-        "DELETE FROM sparkify.user_recommendations WHERE user_id IN ('u5', 'u8')",
+        "DELETE FROM sparkify.recommendation_lists WHERE user_id IN ('u5', 'u8')",
         "users_served",
         2,
     ),
@@ -109,29 +109,22 @@ const FAULTS: &[(&str, &str, i64)] = &[
         1,
     ),
     (
-        "UPDATE sparkify.user_recommendations SET score = 1.5 WHERE user_id = 'u8' AND rank = 1",
+        "UPDATE sparkify.recommendation_lists SET scores[1] = 1.5 WHERE user_id = 'u8'",
         "scores_valid",
         1,
     ),
     (
-        "UPDATE sparkify.user_recommendations SET score = -0.5 WHERE user_id = 'u8' AND rank = 3",
+        "UPDATE sparkify.recommendation_lists SET scores[3] = -0.5 WHERE user_id = 'u8'",
         "scores_valid",
         1,
     ),
     (
-        "UPDATE sparkify.user_recommendations SET score = 'NaN' WHERE user_id = 'u8' AND rank = 1",
+        "UPDATE sparkify.recommendation_lists SET scores[1] = 'NaN' WHERE user_id = 'u8'",
         "scores_valid",
         1,
     ),
     (
-        "DELETE FROM sparkify.user_recommendations WHERE user_id = 'u2' AND rank = 2;
-         DELETE FROM sparkify.user_recommendations WHERE user_id = 'u3' AND rank = 1",
-        "ranks_in_order",
-        2,
-    ),
-    (
-        "UPDATE sparkify.user_recommendations SET score = score - 0.01 WHERE user_id = 'u8' AND rank = 1;
-         UPDATE sparkify.user_recommendations SET score = 0.995 WHERE user_id = 'u8' AND rank = 2",
+        "UPDATE sparkify.recommendation_lists SET scores[1] = scores[1] - 0.01, scores[2] = 0.995 WHERE user_id = 'u8'",
         "ranks_in_order",
         1,
     ),
@@ -139,13 +132,13 @@ const FAULTS: &[(&str, &str, i64)] = &[
         // Two tracks of one list are versions of a song from now on.
         "UPDATE sparkify.track_embeddings SET song_key = '00000000-0000-0000-0000-000000000000'
          WHERE track_id IN (SELECT track_id FROM sparkify.user_recommendations WHERE user_id = 'u8' AND rank < 3);
-         DELETE FROM sparkify.user_recommendations WHERE user_id <> 'u8';
+         DELETE FROM sparkify.recommendation_lists WHERE user_id <> 'u8';
          INSERT INTO sparkify.changed_users SELECT user_id FROM sparkify.users",
         "songs_recommended_once",
         1,
     ),
     (
-        "UPDATE sparkify.user_recommendations SET track_id = 'gone ' || rank WHERE user_id = 'u8' AND rank > 1",
+        "UPDATE sparkify.recommendation_lists SET track_ids = ARRAY[track_ids[1], 'gone 2', 'gone 3'] WHERE user_id = 'u8'",
         "recommended_tracks_exist",
         2,
     ),
@@ -159,7 +152,7 @@ const FAULTS: &[(&str, &str, i64)] = &[
         2,
     ),
     (
-        "UPDATE sparkify.user_recommendations SET score = score - 0.001 WHERE user_id = 'u2'",
+        "UPDATE sparkify.recommendation_lists SET scores[3] = scores[3] - 0.001 WHERE user_id = 'u2'",
         "scores_reproducible",
         1,
     ),
@@ -171,8 +164,8 @@ const FAULTS: &[(&str, &str, i64)] = &[
         2,
     ),
     (
-        "INSERT INTO sparkify.user_recommendations (user_id, model_id, rank, track_id, score, strategy)
-         VALUES ('u1', 77, 1, 't1', 0, 'popular');
+        "INSERT INTO sparkify.recommendation_lists (user_id, model_id, track_ids, scores, strategy)
+         VALUES ('u1', 77, '{t1}', '{0}', 'popular');
          INSERT INTO sparkify.genre_embeddings VALUES (78, 'genre 1', '{1}', 1)",
         "nothing_of_deleted_models",
         2,

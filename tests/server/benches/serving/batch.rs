@@ -32,7 +32,7 @@ pub fn measure(
     let mut flat = [Times::default(), Times::default()];
     for _ in 0..ROUNDS {
         client
-            .batch_execute("TRUNCATE sparkify.user_vectors, sparkify.user_recommendations")
+            .batch_execute("TRUNCATE sparkify.user_vectors, sparkify.recommendation_lists")
             .expect("no rows");
         first.append(&mut refresh(client, false));
         whole.append(&mut refresh(client, true));
