@@ -95,7 +95,7 @@ fn group(
         // rows to score arrive meanwhile.
         for searches in searches.chunks_mut(AHEAD) {
             let mut counts = [0; AHEAD];
-            let finds = scratch.positions.chunks_mut(2 * BLOCKS * BLOCK);
+            let finds = scratch.rows.chunks_mut(2 * BLOCKS * BLOCK);
             let pairs = counts.chunks_mut(2).zip(finds).zip(searches.chunks_mut(2));
             for ((counts, found), searches) in pairs {
                 let (one, other) = found.split_at_mut(BLOCKS * BLOCK);
@@ -110,7 +110,7 @@ fn group(
                     _ => {}
                 }
             }
-            let finds = scratch.positions.chunks(BLOCKS * BLOCK);
+            let finds = scratch.rows.chunks(BLOCKS * BLOCK);
             for ((count, found), (search, _)) in counts.into_iter().zip(finds).zip(searches) {
                 search.score(&found[..count], &mut scratch.dots);
             }

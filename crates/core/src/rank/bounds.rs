@@ -15,9 +15,13 @@
 //! places after the head, so that the sum of all products of codes bounds the
 //! score up to one factor and one addend per query. The addend has room for
 //! the rounding of the rotation in float32.
+//!
+//! Rows are arranged so that tracks that are alike stand together. The mean codes
+//! of each run of blocks bound nothing; they tell where to look first.
 
 use nalgebra::{DMatrix, SymmetricEigen};
 
+use super::arrange::{RUN_BLOCKS, arrange};
 use super::kernel::{BLOCK, Codes, GROUP, Kernel, padded};
 use crate::{Interrupt, Result};
 
@@ -30,6 +34,8 @@ const ROTATED_DIMS: usize = 256;
 const SAMPLE: usize = 4096;
 /// Largest code.
 const CODES: f64 = 127.0;
+/// The byte of the code 0.
+const ZERO: u8 = 128;
 /// Places of the band norms in a block.
 const BANDS: usize = 2;
 /// Half a unit in the last place of a float32, relative.
@@ -84,9 +90,14 @@ impl Measures {
         })
     }
 
+    /// Code bytes of a track.
+    fn width(&self) -> usize {
+        self.groups * GROUP
+    }
+
     /// Components in the head, of `dims`.
     fn head(&self, dims: usize) -> usize {
-        dims.min(self.groups * GROUP - BANDS)
+        dims.min(self.width() - BANDS)
     }
 }
 
@@ -95,13 +106,17 @@ pub struct Bounds {
     /// (dims, dims): row `i` holds what component `i` adds to each rotated
     /// component; empty where vectors are not rotated.
     pub rotation: Vec<f32>,
-    /// Blocks of 16 tracks, in the kernels' layout.
+    /// Positions by row.
+    pub positions: Vec<u32>,
+    /// Blocks of 16 rows, in the kernels' layout.
     pub blocks: Vec<u8>,
+    /// Mean codes of the runs, in the layout of tracks.
+    pub means: Vec<u8>,
     pub measures: Measures,
 }
 
 impl Bounds {
-    /// Bounds of `vectors`, (n, padded dims) raw, of these norms.
+    /// Bounds of `vectors`, (n, padded dims) raw by position, of these norms.
     pub fn build(
         vectors: &[f32],
         norms: &[f64],
@@ -128,7 +143,7 @@ impl Bounds {
             slack: (products + 8.0 * root + 16.0) * ROUNDING,
         };
 
-        let width = groups * GROUP;
+        let width = measures.width();
         let head = measures.head(dims);
         let mut rotated = Vec::new();
         super::reserve(&mut rotated, norms.len() * width)?;
@@ -152,10 +167,8 @@ impl Bounds {
         measures.step = if largest > 0.0 { f64::from(largest) / CODES } else { 1.0 };
         measures.band_steps = largest_bands.map(|largest| f64::from(largest) / CODES);
 
-        let mut blocks = Vec::new();
-        let bytes = norms.len().next_multiple_of(BLOCK) * width;
-        super::reserve(&mut blocks, bytes)?;
-        blocks.resize(bytes, 128u8);
+        let mut codes = Vec::new();
+        super::reserve(&mut codes, rotated.len())?;
         let (mut error, mut norm) = (0f32, 0f32);
         let (step, per_step) = (measures.step as f32, (1.0 / measures.step) as f32);
         let per_band = measures.band_steps.map(|step| if step > 0.0 { 1.0 / step } else { 0.0 });
@@ -163,8 +176,6 @@ impl Bounds {
             if position % INTERRUPT_EVERY == 0 {
                 interrupt();
             }
-            let block = &mut blocks[position / BLOCK * BLOCK * width..][..BLOCK * width];
-            let lane = position % BLOCK * GROUP;
             let (mut errors, mut squares) = (0f32, 0f32);
             for (place, &x) in kept.iter().enumerate() {
                 let code = if place < width - BANDS {
@@ -176,7 +187,7 @@ impl Bounds {
                     let code = f64::from(x) * per_band[place + BANDS - width];
                     code.ceil().clamp(0.0, CODES) as i32
                 };
-                block[place / GROUP * BLOCK * GROUP + lane + place % GROUP] = (code + 128) as u8;
+                codes.push((code + 128) as u8);
             }
             error = error.max(errors);
             norm = norm.max(squares);
@@ -185,8 +196,56 @@ impl Bounds {
         let up = 1.0 + 4.0 * (width as f64 + 2.0) * ROUNDING;
         measures.head_error = f64::from(error).sqrt() * up + 4.0 * root * ROUNDING;
         measures.head_norm = f64::from(norm).sqrt() * up;
-        Ok(Self { rotation, blocks, measures })
+        drop(rotated);
+
+        let positions = arrange(&codes, width, &shares[..head], interrupt)?;
+        let mut rows = Vec::new();
+        super::reserve(&mut rows, codes.len())?;
+        for &position in &positions {
+            rows.extend_from_slice(&codes[position as usize * width..][..width]);
+        }
+        interrupt();
+        let blocks = in_blocks(&rows, width)?;
+        interrupt();
+        let means = in_blocks(&means_of(&rows, width)?, width)?;
+        Ok(Self { rotation, positions, blocks, means, measures })
     }
+}
+
+/// Code bytes of tracks or runs, (n, width), in the kernels' layout; what is
+/// missing of the last block is filled with zero codes.
+fn in_blocks(rows: &[u8], width: usize) -> Result<Vec<u8>> {
+    let bytes = (rows.len() / width).next_multiple_of(BLOCK) * width;
+    let mut blocks = Vec::new();
+    super::reserve(&mut blocks, bytes)?;
+    blocks.resize(bytes, ZERO);
+    for (rows, block) in rows.chunks(BLOCK * width).zip(blocks.chunks_exact_mut(BLOCK * width)) {
+        for (lane, row) in rows.chunks_exact(width).enumerate() {
+            for (group, codes) in row.chunks_exact(GROUP).enumerate() {
+                block[(group * BLOCK + lane) * GROUP..][..GROUP].copy_from_slice(codes);
+            }
+        }
+    }
+    Ok(blocks)
+}
+
+/// Code bytes of the means of the runs of `rows`, (runs, width).
+fn means_of(rows: &[u8], width: usize) -> Result<Vec<u8>> {
+    let run = RUN_BLOCKS * BLOCK * width;
+    let mut means = Vec::new();
+    super::reserve(&mut means, rows.len().div_ceil(run) * width)?;
+    let mut sums = vec![0; width];
+    for rows in rows.chunks(run) {
+        sums.fill(0);
+        for row in rows.chunks_exact(width) {
+            for (sum, &code) in sums.iter_mut().zip(row) {
+                *sum += u32::from(code);
+            }
+        }
+        let tracks = (rows.len() / width) as u32;
+        means.extend(sums.iter().map(|sum| (sum / tracks) as u8));
+    }
+    Ok(means)
 }
 
 /// The nearest integer, for small `x`; an instruction on every processor.
@@ -317,8 +376,8 @@ impl QueryBounds {
         let largest = weights.iter().fold(largest, |largest, w| largest.max(w / measures.step));
         let step = if largest > 0.0 { largest / CODES } else { 1.0 };
 
-        let mut codes = vec![0i8; measures.groups * GROUP];
-        let (head_codes, band_codes) = codes.split_at_mut(measures.groups * GROUP - BANDS);
+        let mut codes = vec![0i8; measures.width()];
+        let (head_codes, band_codes) = codes.split_at_mut(measures.width() - BANDS);
         let (mut errors, mut squares) = (0f64, 0f64);
         for (code, &x) in head_codes.iter_mut().zip(head) {
             let x = f64::from(x);

@@ -7,7 +7,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::bounds::Bounds;
 use super::bytes::{self, ALIGNMENT, AlignedBytes};
-use super::index::{self, HEADER_BYTES, HEADER_WORDS, NO_DURATION, SECTIONS, word};
+use super::index::{self, HEADER_BYTES, HEADER_WORDS, NO_DURATION, SECTIONS, Section, word};
 use super::kernel::{Kernel, Path, ROW_FLOATS, padded};
 use super::score;
 use crate::{Error, Interrupt, Result};
@@ -17,6 +17,8 @@ pub const MAX_DIMS: usize = 16_384;
 
 /// Tracks between two calls of the interrupt.
 const INTERRUPT_EVERY: usize = 4096;
+const VECTORS: usize = Section::Vectors as usize;
+const NORMS: usize = Section::Norms as usize;
 
 /// Song keys are hashes already, as a rule: it is enough to mix their halves.
 #[derive(Default)]
@@ -166,15 +168,24 @@ impl IndexBuilder {
         let kernel = Kernel::new(Path::best());
         let bounds = Bounds::build(&self.vectors, &self.norms, self.dims, kernel, interrupt)?;
         let measures = bounds.measures.store();
+        let mut rows = Vec::new();
+        reserve_exact(&mut rows, self.len())?;
+        rows.resize(self.len(), 0u32);
+        for (row, &position) in bounds.positions.iter().enumerate() {
+            rows[position as usize] = row as u32;
+        }
         let sections: [&[u8]; SECTIONS] = [
             bytes::bytes_of(&self.vectors),
             bytes::bytes_of(&self.norms),
+            bytes::bytes_of(&bounds.positions),
+            bytes::bytes_of(&rows),
             bytes::bytes_of(&self.songs),
             bytes::bytes_of(&self.durations),
             bytes::bytes_of(&slots),
             bytes::bytes_of(&self.id_ends),
             &self.id_texts,
             &bounds.blocks,
+            &bounds.means,
             bytes::bytes_of(&bounds.rotation),
             bytes::bytes_of(&measures),
         ];
@@ -186,10 +197,16 @@ impl IndexBuilder {
             total = (total + section.len()).next_multiple_of(ALIGNMENT);
         }
         let mut image = AlignedBytes::zeroed(total, "index image")?;
-        for (number, section) in sections.iter().enumerate() {
+        for (number, section) in sections.into_iter().enumerate() {
             interrupt();
             let start = header[word::SECTIONS + 2 * number] as usize;
-            image[start..start + section.len()].copy_from_slice(section);
+            let image = &mut image[start..start + section.len()];
+            match number {
+                // These two come by position, and lie by row.
+                VECTORS => copy_by_row(section, 4 * padded(self.dims), &bounds.positions, image),
+                NORMS => copy_by_row(section, 8, &bounds.positions, image),
+                _ => image.copy_from_slice(section),
+            }
         }
         header[word::MAGIC] = index::MAGIC;
         header[word::LAYOUT] = index::LAYOUT;
@@ -225,6 +242,13 @@ impl IndexBuilder {
             slots[at] = (hash >> 32 << 32) | (position as u64 + 1);
         }
         Ok(slots)
+    }
+}
+
+/// Copies what there is of each track, `size` bytes, from its position to its row.
+fn copy_by_row(from: &[u8], size: usize, positions: &[u32], to: &mut [u8]) {
+    for (row, &position) in to.chunks_exact_mut(size).zip(positions) {
+        row.copy_from_slice(&from[position as usize * size..][..size]);
     }
 }
 

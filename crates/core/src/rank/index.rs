@@ -1,12 +1,15 @@
 //! The packed catalogue: one flat, position-independent byte image.
 //!
-//! A position is the rank of a track's id in byte order, from 0. The image
+//! A position is the rank of a track's id in byte order, from 0. What is read
+//! of many tracks at once lies by row, an order in which tracks that are alike
+//! stand together. The image
 //! starts with a header of little fixed fields, followed by sections that
 //! start on 64-byte boundaries. Nothing in it is an address, so it can lie in
 //! a file or in shared memory and be read where it is mapped.
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::arrange::RUN_BLOCKS;
 use super::bounds::Measures;
 use super::bytes::{self, ALIGNMENT};
 use super::kernel::{self, BLOCK, GROUP, padded};
@@ -16,7 +19,7 @@ use crate::{Error, Result};
 /// First bytes of an image.
 pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"SPKRANK\0");
 /// Layout of the image; another layout is refused.
-pub(super) const LAYOUT: u64 = 2;
+pub(super) const LAYOUT: u64 = 3;
 /// A duration that is not known.
 pub(super) const NO_DURATION: i32 = i32::MIN;
 
@@ -26,10 +29,14 @@ const LOOKED_UP_TOGETHER: usize = 16;
 /// Sections of an image, in order.
 #[derive(Clone, Copy)]
 pub(super) enum Section {
-    /// `f32`, (n, row floats): raw vectors, padded with zeros.
+    /// `f32`, (n, row floats): raw vectors by row, padded with zeros.
     Vectors,
-    /// `f64`, (n): canonical norms of the raw vectors.
+    /// `f64`, (n): canonical norms of the raw vectors by row.
     Norms,
+    /// `u32`, (n): positions by row.
+    Positions,
+    /// `u32`, (n): rows by position.
+    Rows,
     /// `u32`, (n): dense song numbers.
     Songs,
     /// `i32`, (n): durations in milliseconds.
@@ -40,15 +47,17 @@ pub(super) enum Section {
     IdEnds,
     /// UTF-8 text of all ids, one after the other.
     IdTexts,
-    /// `u8`, (blocks, groups, 16, 4): codes that bound scores.
+    /// `u8`, (blocks, groups, 16, 4): codes that bound scores, by row.
     Blocks,
+    /// `u8`, (blocks of runs, groups, 16, 4): mean codes of runs of blocks.
+    Means,
     /// `f32`, (dims, dims) or nothing: rotation that the codes are made in.
     Rotation,
     /// `f64`: see [`Measures::store`].
     Measures,
 }
 
-pub(super) const SECTIONS: usize = 10;
+pub(super) const SECTIONS: usize = 13;
 
 /// Words of the header, each a `u64`.
 pub(super) mod word {
@@ -80,12 +89,15 @@ pub struct Index<'a> {
     fingerprint: u128,
     vectors: &'a [f32],
     norms: &'a [f64],
+    positions: &'a [u32],
+    rows: &'a [u32],
     songs: &'a [u32],
     durations: &'a [i32],
     slots: &'a [u64],
     id_ends: &'a [u32],
     id_texts: &'a [u8],
     blocks: &'a [u8],
+    means: &'a [u8],
     rotation: &'a [f32],
     measures: Measures,
 }
@@ -127,8 +139,9 @@ impl<'a> Index<'a> {
         let stored = section(image, header, Section::Measures, Some(Measures::STORED))?;
         let measures = Measures::load(stored).filter(|measures| measures.groups > 0);
         let measures = measures.ok_or_else(|| refused("groups", 0, "positive"))?;
-        let block = (measures.groups * GROUP).checked_mul(BLOCK);
-        let blocks = block.and_then(|block| block.checked_mul(len.div_ceil(BLOCK)));
+        let bytes =
+            |lanes: usize| (measures.groups * GROUP).checked_mul(lanes.next_multiple_of(BLOCK));
+        let (blocks, means) = (bytes(len), bytes(len.div_ceil(BLOCK).div_ceil(RUN_BLOCKS)));
         let rotation: &[f32] = section(image, header, Section::Rotation, None)?;
         if !rotation.is_empty() && Some(rotation.len()) != dims.checked_mul(dims) {
             return Err(refused("rotation", rotation.len(), "the square of its dimensions"));
@@ -142,12 +155,15 @@ impl<'a> Index<'a> {
                 | u128::from(header[word::FINGERPRINT_HIGH]) << 64,
             vectors: section(image, header, Section::Vectors, len.checked_mul(row))?,
             norms: section(image, header, Section::Norms, Some(len))?,
+            positions: section(image, header, Section::Positions, Some(len))?,
+            rows: section(image, header, Section::Rows, Some(len))?,
             songs: section(image, header, Section::Songs, Some(len))?,
             durations: section(image, header, Section::Durations, Some(len))?,
             slots,
             id_ends: section(image, header, Section::IdEnds, len.checked_add(1))?,
             id_texts: section(image, header, Section::IdTexts, None)?,
             blocks: section(image, header, Section::Blocks, blocks)?,
+            means: section(image, header, Section::Means, means)?,
             rotation,
             measures,
         })
@@ -261,7 +277,7 @@ impl<'a> Index<'a> {
 
     /// Asks the processor to bring what there is of a track near, for use soon.
     pub fn prefetch(&self, position: u32) {
-        kernel::prefetch(self.vectors, padded(self.dims), self.norms, &[position]);
+        kernel::prefetch(self.vectors, padded(self.dims), self.norms, &[self.row_of(position)]);
     }
 
     /// Song number of the track: tracks of one song share it.
@@ -276,20 +292,31 @@ impl<'a> Index<'a> {
 
     /// Raw vector of the track, (dims), as it was pushed.
     pub fn vector(&self, position: u32) -> &'a [f32] {
-        &self.row(position as usize)[..self.dims]
+        &self.padded_vector(position)[..self.dims]
     }
 
     /// Raw vector padded with zeros to the row length.
-    pub(super) fn row(&self, position: usize) -> &'a [f32] {
+    fn padded_vector(&self, position: u32) -> &'a [f32] {
         let row = padded(self.dims);
-        &self.vectors[position * row..][..row]
+        &self.vectors[self.row_of(position) as usize * row..][..row]
     }
 
-    /// Raw vectors padded with zeros, (n, row floats).
-    pub(super) fn rows(&self) -> &'a [f32] {
+    /// Row of the track at `position`.
+    pub(super) fn row_of(&self, position: u32) -> u32 {
+        self.rows[position as usize]
+    }
+
+    /// Position of the track in `row`.
+    pub(super) fn position_of(&self, row: u32) -> u32 {
+        self.positions[row as usize]
+    }
+
+    /// Raw vectors by row, padded with zeros, (n, row floats).
+    pub(super) fn vectors(&self) -> &'a [f32] {
         self.vectors
     }
 
+    /// Norms by row.
     pub(super) fn norms(&self) -> &'a [f64] {
         self.norms
     }
@@ -313,15 +340,25 @@ impl<'a> Index<'a> {
         &self.blocks[first * block..][..count * block]
     }
 
+    /// Runs of [`RUN_BLOCKS`] blocks; the last one may be shorter.
+    pub(super) fn runs_len(&self) -> usize {
+        self.blocks_len().div_ceil(RUN_BLOCKS)
+    }
+
+    /// Mean codes of the runs, block by block.
+    pub(super) fn means(&self) -> impl Iterator<Item = &'a [u8]> {
+        self.means.chunks_exact(self.measures.groups * GROUP * BLOCK)
+    }
+
     /// Euclidean norm of the raw vector.
     pub fn norm(&self, position: u32) -> f64 {
-        self.norms[position as usize]
+        self.norms[self.row_of(position) as usize]
     }
 
     /// The canonical score of a track for a padded query of known norm.
-    pub(super) fn score(&self, position: usize, query: &[f32], query_norm: f64) -> f64 {
-        let dot = score::dot(self.row(position), query);
-        score::cosine_of(dot, self.norms[position], query_norm)
+    pub(super) fn score(&self, position: u32, query: &[f32], query_norm: f64) -> f64 {
+        let dot = score::dot(self.padded_vector(position), query);
+        score::cosine_of(dot, self.norm(position), query_norm)
     }
 }
 

@@ -5,6 +5,7 @@
 //! many on several threads; both give the rows and, bit for bit, the scores of
 //! [`plain::top_n`], on every processor and for every number of threads.
 
+mod arrange;
 mod batch;
 mod bounds;
 mod build;

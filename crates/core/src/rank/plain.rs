@@ -31,7 +31,7 @@ pub fn top_n(index: &Index, query: &Query, interrupt: Interrupt) -> Result<Vec<R
             && !excluded.contains(&position)
             && !(query.distinct_songs && excluded_songs.contains(&index.song(position)))
         {
-            let score = index.score(position as usize, &padded, norm);
+            let score = index.score(position, &padded, norm);
             ranked.push(Ranked { position, score });
         }
     }

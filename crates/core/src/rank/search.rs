@@ -1,10 +1,11 @@
 //! One query over a catalogue: bound all tracks, score those that remain.
 //!
-//! A sample of the catalogue gives a first cutoff. Then tracks are bounded in
-//! tiles; those whose bound reaches the cutoff are scored canonically, and the
-//! rows taken in raise it. What comes out does not depend on the tiles, the
-//! sample or the kernel: a bound never lies below a score.
+//! The runs of tracks that are most like the query give a first cutoff. Then tracks
+//! are bounded in tiles; those whose bound reaches the cutoff are scored
+//! canonically, and those taken in raise it. What comes out does not depend on the
+//! tiles, the first runs or the kernel: a bound never lies below a score.
 
+use super::arrange::RUN_BLOCKS;
 use super::bounds::QueryBounds;
 use super::filter::Set;
 use super::kernel::{self, BLOCK, Kernel};
@@ -16,10 +17,10 @@ use crate::Result;
 pub const TILE_BLOCKS: usize = 512;
 /// Tracks of a tile at most.
 const TILE: usize = TILE_BLOCKS * BLOCK;
-/// Blocks next to each other in the sample.
-const RUN_BLOCKS: usize = 16;
-/// Runs in the sample at least.
-const RUNS: usize = 16;
+/// Runs that a first cutoff is taken from at least.
+const FIRST_RUNS: usize = 8;
+/// Pieces of a run whose largest bounds are told apart at most.
+const PIECES: usize = 8;
 /// Up to this many candidates are scored without bounding them.
 const SCORED_CANDIDATES: usize = 1024;
 /// Tiles that are scored without bounds after one where they decided little.
@@ -31,18 +32,18 @@ const LONGEST_LIST: usize = 2048;
 
 /// Room for the tracks of a tile, shared by the searches of a thread.
 pub struct Scratch {
-    pub positions: Vec<u32>,
+    pub rows: Vec<u32>,
     pub dots: Vec<f64>,
 }
 
 impl Scratch {
     pub fn new() -> Result<Self> {
-        let (mut positions, mut dots) = (Vec::new(), Vec::new());
-        super::reserve(&mut positions, TILE)?;
+        let (mut rows, mut dots) = (Vec::new(), Vec::new());
+        super::reserve(&mut rows, TILE)?;
         super::reserve(&mut dots, TILE)?;
-        positions.resize(TILE, 0);
+        rows.resize(TILE, 0);
         dots.resize(TILE, 0.0);
-        Ok(Self { positions, dots })
+        Ok(Self { rows, dots })
     }
 }
 
@@ -57,6 +58,7 @@ pub struct Search<'a> {
     query: Vec<f64>,
     norm: f64,
     top: Top,
+    /// Rows that may appear.
     candidates: Option<Set>,
     exclude: Set,
     exclude_songs: Option<Set>,
@@ -73,10 +75,16 @@ impl<'a> Search<'a> {
         let bounds =
             QueryBounds::new(query.vector, norm, index.rotation(), index.measures(), kernel);
         let candidates = match query.candidates {
-            Some(numbers) if numbers.len() <= SCORED_CANDIDATES => {
-                Some(Set::sorted(numbers, index.len())?)
+            Some(positions) => {
+                let mut rows = Vec::new();
+                super::reserve(&mut rows, positions.len())?;
+                let known = positions.iter().filter(|&&position| (position as usize) < index.len());
+                rows.extend(known.map(|&position| index.row_of(position)));
+                Some(match rows.len() <= SCORED_CANDIDATES {
+                    true => Set::sorted(&rows, index.len())?,
+                    false => Set::bits(&rows, index.len())?,
+                })
             }
-            Some(numbers) => Some(Set::bits(numbers, index.len())?),
             None => None,
         };
         let exclude_songs = query.distinct_songs && !query.exclude_songs.is_empty();
@@ -103,8 +111,8 @@ impl<'a> Search<'a> {
     pub fn start(&mut self, scratch: &mut Scratch, candidates: Option<&[u32]>) -> bool {
         if let Some(Set::Sorted(sorted)) = &self.candidates {
             let count = sorted.len();
-            scratch.positions[..count].copy_from_slice(sorted);
-            self.score(&scratch.positions[..count], &mut scratch.dots);
+            scratch.rows[..count].copy_from_slice(sorted);
+            self.score(&scratch.rows[..count], &mut scratch.dots);
             return false;
         }
         let share = match candidates {
@@ -112,13 +120,21 @@ impl<'a> Search<'a> {
             None => 1.0,
         };
         let wanted = ((2 * self.top.n() + 6) as f64 / share.clamp(1e-3, 1.0)) as usize;
-        let blocks = self.index.blocks_len();
-        let runs = RUNS.max(wanted / 32).min(blocks / RUN_BLOCKS);
-        let spread = (wanted / 4).next_power_of_two().clamp(4, runs.max(4));
+        let runs = self.first_runs(FIRST_RUNS.max(wanted / 32));
+        let spread = (wanted / 4).next_power_of_two().clamp(4, PIECES * runs.len().max(1));
+        if wanted >= spread * BLOCK {
+            return true;
+        }
+        let piece = (runs.len() * RUN_BLOCKS / spread).clamp(1, RUN_BLOCKS);
         let mut lanes = vec![[i32::MIN; BLOCK]; spread];
-        for run in 0..runs {
-            let blocks = self.index.blocks(run * blocks / runs, RUN_BLOCKS);
-            self.kernel.maxima(blocks, &self.bounds.codes, &mut lanes[run % spread]);
+        let mut entry = 0;
+        for &first in &runs {
+            let end = (first + RUN_BLOCKS).min(self.index.blocks_len());
+            for first in (first..end).step_by(piece) {
+                let blocks = self.index.blocks(first, piece.min(end - first));
+                self.kernel.maxima(blocks, &self.bounds.codes, &mut lanes[entry]);
+                entry = (entry + 1) % spread;
+            }
         }
         let lanes = lanes.as_flattened_mut();
         for wanted in [wanted, 8 * wanted] {
@@ -127,8 +143,9 @@ impl<'a> Search<'a> {
             }
             let (_, threshold, _) = lanes.select_nth_unstable_by(wanted, |a, b| b.cmp(a));
             let threshold = *threshold;
-            for run in 0..runs {
-                self.tile_reaching(scratch, run * blocks / runs, RUN_BLOCKS, threshold);
+            for &first in &runs {
+                let blocks = RUN_BLOCKS.min(self.index.blocks_len() - first);
+                self.tile_reaching(scratch, first, blocks, threshold);
                 // Bounds decide little here: what is left goes into the search.
                 if self.whole_tiles > 0 && self.top.is_full() {
                     break;
@@ -137,6 +154,24 @@ impl<'a> Search<'a> {
         }
         self.whole_tiles = 0;
         true
+    }
+
+    /// First blocks of the `count` runs whose means are most like the query.
+    fn first_runs(&self, count: usize) -> Vec<usize> {
+        let mut sums = Vec::with_capacity(self.index.runs_len().next_multiple_of(BLOCK));
+        for means in self.index.means() {
+            let mut lanes = [i32::MIN; BLOCK];
+            self.kernel.maxima(means, &self.bounds.codes, &mut lanes);
+            sums.extend(lanes);
+        }
+        sums.truncate(self.index.runs_len());
+        let mut sorted = sums.clone();
+        let least = match count < sums.len() {
+            true => *sorted.select_nth_unstable_by(count, |a, b| b.cmp(a)).1,
+            false => i32::MIN,
+        };
+        let runs = sums.into_iter().zip((0..).step_by(RUN_BLOCKS));
+        runs.filter(|&(sum, _)| sum >= least).map(|(_, first)| first).take(2 * count).collect()
     }
 
     /// Takes in the best of `blocks` blocks from `first`.
@@ -157,12 +192,12 @@ impl<'a> Search<'a> {
         threshold: i32,
     ) {
         let threshold = threshold.max(self.threshold);
-        let count = self.find(&mut scratch.positions, first, blocks, threshold);
-        self.score(&scratch.positions[..count], &mut scratch.dots);
+        let count = self.find(&mut scratch.rows, first, blocks, threshold);
+        self.score(&scratch.rows[..count], &mut scratch.dots);
     }
 
-    /// Writes the positions in `blocks` blocks from `first` whose bound
-    /// reaches the cutoff to `out`; returns how many.
+    /// Writes the rows in `blocks` blocks from `first` whose bound reaches the
+    /// cutoff to `out`; returns how many.
     pub fn find_in_tile(&mut self, out: &mut [u32], first: usize, blocks: usize) -> usize {
         self.find(out, first, blocks, self.threshold)
     }
@@ -196,8 +231,8 @@ impl<'a> Search<'a> {
         let tracks = self.tracks(first, blocks);
         if self.whole_tiles > 0 {
             self.whole_tiles -= 1;
-            for (out, position) in out.iter_mut().zip(start..start + tracks as u32) {
-                *out = position;
+            for (out, row) in out.iter_mut().zip(start..start + tracks as u32) {
+                *out = row;
             }
             self.let_in(out, tracks)
         } else {
@@ -212,7 +247,7 @@ impl<'a> Search<'a> {
         (blocks * BLOCK).min(self.index.len() - first * BLOCK)
     }
 
-    /// What remains to be scored of `count` positions whose bound reached `threshold`.
+    /// What remains to be scored of `count` rows whose bound reached `threshold`.
     fn remaining(
         &mut self,
         out: &mut [u32],
@@ -229,7 +264,7 @@ impl<'a> Search<'a> {
         self.let_in(out, count)
     }
 
-    /// Keeps the candidates of `count` positions, and asks for their rows.
+    /// Keeps the candidates of `count` rows, and asks for what is read of them.
     fn let_in(&self, out: &mut [u32], mut count: usize) -> usize {
         if let Some(candidates) = &self.candidates {
             let mut kept = 0;
@@ -240,29 +275,29 @@ impl<'a> Search<'a> {
             count = kept;
         }
         let near = &out[..count.min(PREFETCHED)];
-        kernel::prefetch(self.index.rows(), self.query.len(), self.index.norms(), near);
+        kernel::prefetch(self.index.vectors(), self.query.len(), self.index.norms(), near);
         count
     }
 
-    /// Scores the tracks at `positions`, ascending, and takes in the best;
-    /// `dots` has room for all.
-    pub fn score(&mut self, positions: &[u32], dots: &mut [f64]) {
-        if positions.is_empty() {
+    /// Scores the tracks of `rows` and takes in the best; `dots` has room for all.
+    pub fn score(&mut self, rows: &[u32], dots: &mut [f64]) {
+        if rows.is_empty() {
             return;
         }
-        self.kernel.dots(self.index.rows(), positions, &self.query, dots);
+        self.kernel.dots(self.index.vectors(), rows, &self.query, dots);
         let mut changed = false;
         // Spares the division of tracks that are far from coming in; not by
         // less than its rounding.
         let low =
             |cutoff: f64| if cutoff > 0.0 { cutoff * (1.0 - 1e-12) } else { f64::NEG_INFINITY };
         let mut least = self.top.cutoff().map_or(f64::NEG_INFINITY, low) * self.norm;
-        for (&position, &dot) in positions.iter().zip(&*dots) {
-            if dot < least * self.index.norm(position) {
+        for (&row, &dot) in rows.iter().zip(&*dots) {
+            let norm = self.index.norms()[row as usize];
+            if dot < least * norm {
                 continue;
             }
-            let score = score::cosine_of(dot, self.index.norm(position), self.norm);
-            let row = Ranked { position, score };
+            let position = self.index.position_of(row);
+            let row = Ranked { position, score: score::cosine_of(dot, norm, self.norm) };
             if self.top.admits(&row) && !self.exclude.contains(position) {
                 let song = self.index.song(position);
                 if self.exclude_songs.as_ref().is_none_or(|songs| !songs.contains(song)) {
@@ -279,5 +314,35 @@ impl<'a> Search<'a> {
 
     pub fn finish(self) -> Vec<Ranked> {
         self.top.into_rows()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{IndexBuilder, Path};
+    use super::*;
+
+    #[test]
+    fn the_first_runs_are_those_most_like_the_query() {
+        // Tracks around a circle, their ids in another order.
+        let len = 20 * RUN_BLOCKS * BLOCK;
+        let mut builder = IndexBuilder::new(2).unwrap();
+        for number in 0..len {
+            let angle = (number * 7919 % len) as f32 / len as f32 * std::f32::consts::TAU;
+            let id = format!("{number:06}");
+            builder.push(&id, &[angle.cos(), angle.sin()], number as u128, None).unwrap();
+        }
+        let image = builder.finish(0, &|| ()).unwrap();
+        let index = Index::open(&image).unwrap();
+        for path in Path::available() {
+            for position in (0..len as u32).step_by(97) {
+                let query = Query { vector: index.vector(position), n: 1, ..Query::default() };
+                let search = Search::new(&index, &query, Kernel::new(path)).unwrap();
+                let runs = search.first_runs(3);
+                let own = index.row_of(position) as usize / BLOCK / RUN_BLOCKS * RUN_BLOCKS;
+                assert!((3..=6).contains(&runs.len()), "{runs:?}");
+                assert!(runs.contains(&own), "{path:?}: {own} is not among {runs:?}");
+            }
+        }
     }
 }

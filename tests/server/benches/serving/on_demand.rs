@@ -121,10 +121,12 @@ pub fn measure(database: &Database, vectors: &Vectors, mut faiss: Option<&mut Fa
             call.run(client, round);
             numbers.clone().for_each(|number| times.take(|| call.run(client, number)));
         }
-        for number in numbers.clone() {
-            plain.take(|| rank::top_n_unbounded(&index, &query(number), &|| ()).expect("rows"));
-            bounded.take(|| rank::top_n(&index, &query(number), &|| ()).expect("rows"));
-        }
+        let scan = |number| rank::top_n_unbounded(&index, &query(number), &|| ()).expect("rows");
+        scan(round);
+        numbers.clone().for_each(|number| plain.take(|| drop(scan(number))));
+        let scan = |number| rank::top_n(&index, &query(number), &|| ()).expect("rows");
+        scan(round);
+        numbers.clone().for_each(|number| bounded.take(|| drop(scan(number))));
         if let Some(faiss) = &mut faiss {
             for (threads, times) in flat.iter_mut().enumerate() {
                 times.extend(faiss.scan(threads + 1, CALLS, numbers.start));

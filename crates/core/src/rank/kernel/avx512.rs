@@ -153,8 +153,13 @@ pub fn dots(vectors: &[f32], positions: &[u32], query: &[f64], out: &mut [f64]) 
         }
         dots_of::<4>(vectors, &positions[at..at + 4], query, out);
     }
-    for (position, out) in positions[four..].chunks(1).zip(out[four..].chunks_mut(1)) {
-        dots_of::<1>(vectors, position, query, out);
+    // Rows wait for their own sums, not for one another: the last ones go together, too.
+    let (positions, out) = (&positions[four..], &mut out[four..]);
+    match positions.len() {
+        0 => {}
+        1 => dots_of::<1>(vectors, positions, query, out),
+        2 => dots_of::<2>(vectors, positions, query, out),
+        _ => dots_of::<3>(vectors, positions, query, out),
     }
 }
 
