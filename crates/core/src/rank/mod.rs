@@ -14,6 +14,7 @@ mod filter;
 mod index;
 mod kernel;
 pub mod plain;
+mod rotation;
 mod score;
 mod search;
 mod select;

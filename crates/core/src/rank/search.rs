@@ -120,23 +120,18 @@ impl<'a> Search<'a> {
             None => 1.0,
         };
         let wanted = ((2 * self.top.n() + 6) as f64 / share.clamp(1e-3, 1.0)) as usize;
+        self.first_cutoff(scratch, wanted);
+        true
+    }
+
+    /// Takes in the best of about `wanted` tracks of the runs most like the query.
+    fn first_cutoff(&mut self, scratch: &mut Scratch, wanted: usize) {
         let runs = self.first_runs(FIRST_RUNS.max(wanted / 32));
-        let spread = (wanted / 4).next_power_of_two().clamp(4, PIECES * runs.len().max(1));
-        if wanted >= spread * BLOCK {
-            return true;
+        let entries = (wanted / 4).next_power_of_two().clamp(4, PIECES * runs.len().max(1));
+        if wanted >= entries * BLOCK {
+            return;
         }
-        let piece = (runs.len() * RUN_BLOCKS / spread).clamp(1, RUN_BLOCKS);
-        let mut lanes = vec![[i32::MIN; BLOCK]; spread];
-        let mut entry = 0;
-        for &first in &runs {
-            let end = (first + RUN_BLOCKS).min(self.index.blocks_len());
-            for first in (first..end).step_by(piece) {
-                let blocks = self.index.blocks(first, piece.min(end - first));
-                self.kernel.maxima(blocks, &self.bounds.codes, &mut lanes[entry]);
-                entry = (entry + 1) % spread;
-            }
-        }
-        let lanes = lanes.as_flattened_mut();
+        let mut lanes = self.lanes(&runs, entries);
         for wanted in [wanted, 8 * wanted] {
             if wanted >= lanes.len() || self.top.is_full() {
                 break;
@@ -153,7 +148,23 @@ impl<'a> Search<'a> {
             }
         }
         self.whole_tiles = 0;
-        true
+    }
+
+    /// The largest bounds of pieces of some runs, as many as there are places in
+    /// `entries` blocks: every track is in one of them.
+    fn lanes(&self, runs: &[usize], entries: usize) -> Vec<i32> {
+        let piece = (runs.len() * RUN_BLOCKS / entries).clamp(1, RUN_BLOCKS);
+        let mut lanes = vec![[i32::MIN; BLOCK]; entries];
+        let mut entry = 0;
+        for &first in runs {
+            let end = (first + RUN_BLOCKS).min(self.index.blocks_len());
+            for first in (first..end).step_by(piece) {
+                let blocks = self.index.blocks(first, piece.min(end - first));
+                self.kernel.maxima(blocks, &self.bounds.codes, &mut lanes[entry]);
+                entry = (entry + 1) % entries;
+            }
+        }
+        lanes.into_flattened()
     }
 
     /// First blocks of the `count` runs whose means are most like the query.
