@@ -161,7 +161,8 @@ CREATE TABLE sparkify.recommendation_lists (
     PRIMARY KEY (user_id, model_id),
     CHECK (pg_catalog.array_ndims(track_ids) = 1 AND pg_catalog.array_ndims(scores) = 1
         AND pg_catalog.cardinality(track_ids) BETWEEN 1 AND 1000
-        AND pg_catalog.cardinality(track_ids) = pg_catalog.cardinality(scores))
+        AND pg_catalog.cardinality(track_ids) = pg_catalog.cardinality(scores)
+        AND pg_catalog.array_position(track_ids, NULL) IS NULL AND pg_catalog.array_position(scores, NULL) IS NULL)
 );
 ALTER TABLE sparkify.recommendation_lists
     ALTER COLUMN track_ids SET STORAGE EXTERNAL, ALTER COLUMN scores SET STORAGE EXTERNAL;

@@ -19,7 +19,7 @@ use crate::storage::serving::{self, ListRow, VectorRow};
 
 /// Users worked on at a time. A few times as many are in memory at once: those
 /// being read, computed on and written.
-const CHUNK: usize = 512;
+const CHUNK: usize = 1024;
 
 #[pg_extern(volatile, parallel_unsafe)]
 #[search_path(pg_catalog, pg_temp)]

@@ -51,6 +51,8 @@ SELECT refused(pg_temp.listed('{t}', '{0.5,0.4}'));
 SELECT refused(pg_temp.listed('{{t,u}}', '{{0.5,0.4}}'));
 SELECT refused(pg_temp.listed(array_agg('t'::text), array_agg(0::real))) FROM generate_series(1, 1001);
 SELECT refused(pg_temp.listed('{t}', NULL));
+SELECT refused(pg_temp.listed('{t,NULL}', '{0.5,0.4}'));
+SELECT refused(pg_temp.listed('{t,u}', '{NULL,0.4}'));
 SELECT pg_temp.listed('{t,u}', '{0.5,0.25}') \gexec
 SELECT refused(pg_temp.listed('{t}', '{0.5}'));
 SELECT pg_temp.listed('{u}', '{0.75}') AS another \gset

@@ -233,7 +233,7 @@ fn others_see_how_far_a_refresh_has_come() {
     let database = server.database("progress");
     let mut client = database.connect();
     // Three chunks. Nothing is shown of work that takes no time: a row of the first takes some.
-    fill(&mut client, 400, 1100);
+    fill(&mut client, 400, 2200);
     client
         .batch_execute(
             "SELECT sparkify.build_embeddings(8);

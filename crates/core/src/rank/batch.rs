@@ -5,12 +5,13 @@ use super::search::{Scratch, Search, TILE_BLOCKS};
 use super::{Index, Query, Ranked, plain};
 use crate::{Interrupt, Result, workers};
 
-/// Queries that go through a tile of tracks together.
-const GROUP: usize = 512;
+/// Queries that go through a tile of tracks together at most: the more there are,
+/// the less often a tile is read.
+const GROUP: usize = 2048;
 /// Blocks of a tile: its bounds and its rows stay in the caches near a core.
 const BLOCKS: usize = 128;
-/// Queries that are bounded before the first of them is scored.
-const AHEAD: usize = TILE_BLOCKS / BLOCKS;
+/// Queries that are bounded together.
+const TOGETHER: usize = TILE_BLOCKS / BLOCKS;
 
 pub fn top_n_batch(
     index: &Index,
@@ -26,7 +27,11 @@ pub fn top_n_batch(
     let mut results = Vec::new();
     super::reserve(&mut results, queries.len())?;
     let mut answers = Ok(results);
-    let mut groups = queries.chunks(GROUP);
+    // As many groups for each thread, and no smaller than they need be.
+    let threads = threads.max(1);
+    let rounds = queries.len().div_ceil(threads.saturating_mul(GROUP)).max(1);
+    let size = queries.len().div_ceil(threads.saturating_mul(rounds)).max(1);
+    let mut groups = queries.chunks(size);
     workers::in_order(
         threads.min(groups.len()),
         || groups.next(),
@@ -80,7 +85,7 @@ fn group(
             continue;
         }
         let mut search = Search::new(index, query, kernel)?;
-        if search.start(&mut scratch, query.candidates) {
+        if search.start(&mut scratch, query.candidates)? {
             searches.push((search, result));
         } else {
             *result = search.finish();
@@ -91,23 +96,19 @@ fn group(
             return Ok(None);
         }
         let blocks = BLOCKS.min(index.blocks_len() - first);
-        // Several queries are bounded before the first is scored, so that the
-        // rows to score arrive meanwhile.
-        for searches in searches.chunks_mut(AHEAD) {
-            let mut counts = [0; AHEAD];
-            let finds = scratch.rows.chunks_mut(2 * BLOCKS * BLOCK);
-            let pairs = counts.chunks_mut(2).zip(finds).zip(searches.chunks_mut(2));
-            for ((counts, found), searches) in pairs {
-                let (one, other) = found.split_at_mut(BLOCKS * BLOCK);
-                match searches {
-                    [(a, _), (b, _)] => counts.copy_from_slice(&Search::find_two_in_tile(
-                        [a, b],
-                        [one, other],
-                        first,
-                        blocks,
-                    )),
-                    [(search, _)] => counts[0] = search.find_in_tile(one, first, blocks),
-                    _ => {}
+        // Queries are bounded together before the first is scored, so that the rows
+        // to score arrive meanwhile.
+        for searches in searches.chunks_mut(TOGETHER) {
+            let mut counts = [0; TOGETHER];
+            let mut finds = scratch.rows.chunks_mut(BLOCKS * BLOCK);
+            if let [(a, _), (b, _), (c, _), (d, _)] = searches {
+                let finds = std::array::from_fn(|_| finds.next().unwrap_or_default());
+                counts = Search::find_together([a, b, c, d], finds, first, blocks);
+            } else {
+                for ((count, found), (search, _)) in
+                    counts.iter_mut().zip(finds).zip(&mut *searches)
+                {
+                    *count = search.find_in_tile(found, first, blocks);
                 }
             }
             let finds = scratch.rows.chunks(BLOCKS * BLOCK);

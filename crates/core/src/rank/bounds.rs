@@ -196,7 +196,10 @@ impl Bounds {
         let positions = arrange(&codes, width, &shares[..head], interrupt)?;
         let mut rows = Vec::new();
         super::reserve(&mut rows, codes.len())?;
-        for &position in &positions {
+        for (row, &position) in positions.iter().enumerate() {
+            if row % INTERRUPT_EVERY == 0 {
+                interrupt();
+            }
             rows.extend_from_slice(&codes[position as usize * width..][..width]);
         }
         interrupt();

@@ -203,8 +203,10 @@ impl IndexBuilder {
             let image = &mut image[start..start + section.len()];
             match number {
                 // These two come by position, and lie by row.
-                VECTORS => copy_by_row(section, 4 * padded(self.dims), &bounds.positions, image),
-                NORMS => copy_by_row(section, 8, &bounds.positions, image),
+                VECTORS => {
+                    copy_by_row(section, 4 * padded(self.dims), &bounds.positions, image, interrupt)
+                }
+                NORMS => copy_by_row(section, 8, &bounds.positions, image, interrupt),
                 _ => image.copy_from_slice(section),
             }
         }
@@ -246,8 +248,11 @@ impl IndexBuilder {
 }
 
 /// Copies what there is of each track, `size` bytes, from its position to its row.
-fn copy_by_row(from: &[u8], size: usize, positions: &[u32], to: &mut [u8]) {
-    for (row, &position) in to.chunks_exact_mut(size).zip(positions) {
+fn copy_by_row(from: &[u8], size: usize, positions: &[u32], to: &mut [u8], interrupt: Interrupt) {
+    for (number, (row, &position)) in to.chunks_exact_mut(size).zip(positions).enumerate() {
+        if number % INTERRUPT_EVERY == 0 {
+            interrupt();
+        }
         row.copy_from_slice(&from[position as usize * size..][..size]);
     }
 }

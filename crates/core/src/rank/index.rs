@@ -139,8 +139,8 @@ impl<'a> Index<'a> {
         let stored = section(image, header, Section::Measures, Some(Measures::STORED))?;
         let measures = Measures::load(stored).filter(|measures| measures.groups > 0);
         let measures = measures.ok_or_else(|| refused("groups", 0, "positive"))?;
-        let bytes =
-            |lanes: usize| (measures.groups * GROUP).checked_mul(lanes.next_multiple_of(BLOCK));
+        let block = (measures.groups * GROUP).checked_mul(BLOCK);
+        let bytes = |tracks: usize| block?.checked_mul(tracks.div_ceil(BLOCK));
         let (blocks, means) = (bytes(len), bytes(len.div_ceil(BLOCK).div_ceil(RUN_BLOCKS)));
         let rotation: &[f32] = section(image, header, Section::Rotation, None)?;
         if !rotation.is_empty() && Some(rotation.len()) != dims.checked_mul(dims) {

@@ -130,7 +130,7 @@ pub fn top_n_on(
     }
     let mut scratch = Scratch::new()?;
     let mut search = Search::new(index, query, Kernel::new(path))?;
-    if search.start(&mut scratch, query.candidates) {
+    if search.start(&mut scratch, query.candidates)? {
         for first in (0..index.blocks_len()).step_by(TILE_BLOCKS) {
             interrupt();
             search.tile(&mut scratch, first, TILE_BLOCKS.min(index.blocks_len() - first));

@@ -108,36 +108,36 @@ impl<'a> Search<'a> {
 
     /// Finds a first cutoff, or the whole answer where few candidates are
     /// given; returns whether tiles remain to be searched.
-    pub fn start(&mut self, scratch: &mut Scratch, candidates: Option<&[u32]>) -> bool {
+    pub fn start(&mut self, scratch: &mut Scratch, candidates: Option<&[u32]>) -> Result<bool> {
         if let Some(Set::Sorted(sorted)) = &self.candidates {
             let count = sorted.len();
             scratch.rows[..count].copy_from_slice(sorted);
             self.score(&scratch.rows[..count], &mut scratch.dots);
-            return false;
+            return Ok(false);
         }
         let share = match candidates {
             Some(numbers) => numbers.len() as f64 / self.index.len().max(1) as f64,
             None => 1.0,
         };
         let wanted = ((2 * self.top.n() + 6) as f64 / share.clamp(1e-3, 1.0)) as usize;
-        self.first_cutoff(scratch, wanted);
-        true
+        self.first_cutoff(scratch, wanted)?;
+        Ok(true)
     }
 
-    /// Takes in the best of about `wanted` tracks of the runs most like the query.
-    fn first_cutoff(&mut self, scratch: &mut Scratch, wanted: usize) {
+    /// Takes in the best of about `wanted` tracks of the runs most like the query, or
+    /// of all of their tracks where these are too few.
+    fn first_cutoff(&mut self, scratch: &mut Scratch, wanted: usize) -> Result<()> {
         let runs = self.first_runs(FIRST_RUNS.max(wanted / 32));
         let entries = (wanted / 4).next_power_of_two().clamp(4, PIECES * runs.len().max(1));
         if wanted >= entries * BLOCK {
-            return;
+            return Ok(());
         }
-        let mut lanes = self.lanes(&runs, entries);
-        for wanted in [wanted, 8 * wanted] {
-            if wanted >= lanes.len() || self.top.is_full() {
+        let mut lanes = self.lanes(&runs, entries)?;
+        let (_, threshold, _) = lanes.select_nth_unstable_by(wanted, |a, b| b.cmp(a));
+        for threshold in [*threshold, i32::MIN] {
+            if self.top.is_full() {
                 break;
             }
-            let (_, threshold, _) = lanes.select_nth_unstable_by(wanted, |a, b| b.cmp(a));
-            let threshold = *threshold;
             for &first in &runs {
                 let blocks = RUN_BLOCKS.min(self.index.blocks_len() - first);
                 self.tile_reaching(scratch, first, blocks, threshold);
@@ -148,13 +148,16 @@ impl<'a> Search<'a> {
             }
         }
         self.whole_tiles = 0;
+        Ok(())
     }
 
     /// The largest bounds of pieces of some runs, as many as there are places in
     /// `entries` blocks: every track is in one of them.
-    fn lanes(&self, runs: &[usize], entries: usize) -> Vec<i32> {
+    fn lanes(&self, runs: &[usize], entries: usize) -> Result<Vec<i32>> {
         let piece = (runs.len() * RUN_BLOCKS / entries).clamp(1, RUN_BLOCKS);
-        let mut lanes = vec![[i32::MIN; BLOCK]; entries];
+        let mut lanes = Vec::new();
+        super::reserve(&mut lanes, entries)?;
+        lanes.resize(entries, [i32::MIN; BLOCK]);
         let mut entry = 0;
         for &first in runs {
             let end = (first + RUN_BLOCKS).min(self.index.blocks_len());
@@ -164,10 +167,10 @@ impl<'a> Search<'a> {
                 entry = (entry + 1) % entries;
             }
         }
-        lanes.into_flattened()
+        Ok(lanes.into_flattened())
     }
 
-    /// First blocks of the `count` runs whose means are most like the query.
+    /// First blocks of about `count` runs whose means are most like the query.
     fn first_runs(&self, count: usize) -> Vec<usize> {
         let mut sums = Vec::with_capacity(self.index.runs_len().next_multiple_of(BLOCK));
         for means in self.index.means() {
@@ -178,7 +181,7 @@ impl<'a> Search<'a> {
         sums.truncate(self.index.runs_len());
         let mut sorted = sums.clone();
         let least = match count < sums.len() {
-            true => *sorted.select_nth_unstable_by(count, |a, b| b.cmp(a)).1,
+            true => *sorted.select_nth_unstable_by(count - 1, |a, b| b.cmp(a)).1,
             false => i32::MIN,
         };
         let runs = sums.into_iter().zip((0..).step_by(RUN_BLOCKS));
@@ -213,28 +216,33 @@ impl<'a> Search<'a> {
         self.find(out, first, blocks, self.threshold)
     }
 
-    /// [`find_in_tile`](Self::find_in_tile) for two queries over one index.
-    pub fn find_two_in_tile(
-        [a, b]: [&mut Self; 2],
-        [one, other]: [&mut [u32]; 2],
+    /// [`find_in_tile`](Self::find_in_tile) for several queries over one index.
+    pub fn find_together<const Q: usize>(
+        searches: [&mut Self; Q],
+        mut out: [&mut [u32]; Q],
         first: usize,
         blocks: usize,
-    ) -> [usize; 2] {
-        if a.whole_tiles > 0 || b.whole_tiles > 0 {
-            return [a.find_in_tile(one, first, blocks), b.find_in_tile(other, first, blocks)];
+    ) -> [usize; Q] {
+        let mut counts = [0; Q];
+        if searches.iter().any(|search| search.whole_tiles > 0) {
+            for ((search, out), count) in searches.into_iter().zip(out).zip(&mut counts) {
+                *count = search.find_in_tile(out, first, blocks);
+            }
+            return counts;
         }
-        let found = a.kernel.reaching_two(
-            a.index.blocks(first, blocks),
-            [&a.bounds.codes, &b.bounds.codes],
-            [a.threshold, b.threshold],
+        let one = &searches[0];
+        let found = one.kernel.reaching_together(
+            one.index.blocks(first, blocks),
+            searches.each_ref().map(|search| &search.bounds.codes),
+            searches.each_ref().map(|search| search.threshold),
             (first * BLOCK) as u32,
-            [&mut *one, &mut *other],
+            out.each_mut().map(|out| &mut **out),
         );
-        let tracks = a.tracks(first, blocks);
-        [
-            a.remaining(one, found[0], tracks, a.threshold),
-            b.remaining(other, found[1], tracks, b.threshold),
-        ]
+        let tracks = one.tracks(first, blocks);
+        for (query, (search, out)) in searches.into_iter().zip(out).enumerate() {
+            counts[query] = search.remaining(out, found[query], tracks, search.threshold);
+        }
+        counts
     }
 
     fn find(&mut self, out: &mut [u32], first: usize, blocks: usize, threshold: i32) -> usize {

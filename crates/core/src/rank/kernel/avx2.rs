@@ -104,9 +104,9 @@ fn maxima_groups<const GROUPS: usize>(
 }
 
 #[target_feature(enable = "avx2,fma")]
-pub fn dots(vectors: &[f32], positions: &[u32], query: &[f64], out: &mut [f64]) {
-    for (&position, out) in positions.iter().zip(out) {
-        let row = &vectors[position as usize * query.len()..][..query.len()];
+pub fn dots(vectors: &[f32], numbers: &[u32], query: &[f64], out: &mut [f64]) {
+    for (&number, out) in numbers.iter().zip(out) {
+        let row = &vectors[number as usize * query.len()..][..query.len()];
         let (mut low, mut high) = (_mm256_setzero_pd(), _mm256_setzero_pd());
         for (row, query) in row.chunks_exact(8).zip(query.chunks_exact(8)) {
             // SAFETY: the chunks have the eight numbers that are read.

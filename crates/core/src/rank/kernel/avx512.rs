@@ -142,33 +142,33 @@ fn maxima_groups<const GROUPS: usize>(
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-pub fn dots(vectors: &[f32], positions: &[u32], query: &[f64], out: &mut [f64]) {
-    let four = positions.len() & !3;
+pub fn dots(vectors: &[f32], numbers: &[u32], query: &[f64], out: &mut [f64]) {
+    let four = numbers.len() & !3;
     for (at, out) in (0..four).step_by(4).zip(out.chunks_exact_mut(4)) {
-        for &next in positions.iter().skip(at + AHEAD).take(4) {
+        for &next in numbers.iter().skip(at + AHEAD).take(4) {
             let row = vectors.as_ptr().wrapping_add(next as usize * query.len());
             for line in (0..query.len()).step_by(16) {
                 _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add(line).cast());
             }
         }
-        dots_of::<4>(vectors, &positions[at..at + 4], query, out);
+        dots_of::<4>(vectors, &numbers[at..at + 4], query, out);
     }
     // Rows wait for their own sums, not for one another: the last ones go together, too.
-    let (positions, out) = (&positions[four..], &mut out[four..]);
-    match positions.len() {
+    let (numbers, out) = (&numbers[four..], &mut out[four..]);
+    match numbers.len() {
         0 => {}
-        1 => dots_of::<1>(vectors, positions, query, out),
-        2 => dots_of::<2>(vectors, positions, query, out),
-        _ => dots_of::<3>(vectors, positions, query, out),
+        1 => dots_of::<1>(vectors, numbers, query, out),
+        2 => dots_of::<2>(vectors, numbers, query, out),
+        _ => dots_of::<3>(vectors, numbers, query, out),
     }
 }
 
 /// Dot products of `N` rows: each waits for its own sums only.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-fn dots_of<const N: usize>(vectors: &[f32], positions: &[u32], query: &[f64], out: &mut [f64]) {
+fn dots_of<const N: usize>(vectors: &[f32], numbers: &[u32], query: &[f64], out: &mut [f64]) {
     let rows: [&[f32]; N] =
-        std::array::from_fn(|row| &vectors[positions[row] as usize * query.len()..][..query.len()]);
+        std::array::from_fn(|row| &vectors[numbers[row] as usize * query.len()..][..query.len()]);
     let mut lanes = [_mm512_setzero_pd(); N];
     for (at, query) in query.chunks_exact(8).enumerate() {
         // SAFETY: the chunk has the eight numbers that are read.

@@ -139,30 +139,33 @@ impl Kernel {
         }
     }
 
-    /// [`reaching`](Self::reaching) for two queries, whose codes are as many: the
-    /// bytes are read once where the processor has registers for both.
+    /// [`reaching`](Self::reaching) for several queries, whose codes are as many:
+    /// the bytes are read once where the processor has registers for all.
     #[inline]
-    pub fn reaching_two(
+    pub fn reaching_together<const Q: usize>(
         self,
         blocks: &[u8],
-        codes: [&Codes; 2],
-        thresholds: [i32; 2],
+        codes: [&Codes; Q],
+        thresholds: [i32; Q],
         first: u32,
-        out: [&mut [u32]; 2],
-    ) -> [usize; 2] {
+        out: [&mut [u32]; Q],
+    ) -> [usize; Q] {
         #[cfg(target_arch = "x86_64")]
         if self.0 == Path::Avx512 {
-            let [a, b] = codes;
-            assert!(a.values.len() == b.values.len() && blocks.len().is_multiple_of(a.block()));
-            assert!(out.iter().all(|out| out.len() >= blocks.len() / a.values.len()));
+            let width = codes[0].values.len();
+            for (codes, out) in codes.iter().zip(&out) {
+                assert!(codes.values.len() == width);
+                assert!(blocks.len().is_multiple_of(codes.block()));
+                assert!(out.len() >= blocks.len() / width);
+            }
             // SAFETY: `Kernel::new` made sure that the processor has the features.
             return unsafe { avx512::reaching(blocks, codes, thresholds, first, out) };
         }
-        let ([a, b], [one, other]) = (codes, out);
-        [
-            self.reaching(blocks, a, thresholds[0], first, one),
-            self.reaching(blocks, b, thresholds[1], first, other),
-        ]
+        let mut counts = [0; Q];
+        for (query, out) in out.into_iter().enumerate() {
+            counts[query] = self.reaching(blocks, codes[query], thresholds[query], first, out);
+        }
+        counts
     }
 
     /// Raises each lane to the largest sum of products with `codes` among the
@@ -185,27 +188,27 @@ impl Kernel {
     }
 
     /// Canonical dot products of `query`, (row floats), with the rows of
-    /// `vectors`, (n, row floats), at `positions`, written to `out`.
+    /// `vectors`, (n, row floats), of these numbers, written to `out`.
     ///
     /// # Panics
-    /// When a position lies outside of `vectors`.
+    /// When a row lies outside of `vectors`.
     #[inline]
-    pub fn dots(self, vectors: &[f32], positions: &[u32], query: &[f64], out: &mut [f64]) {
+    pub fn dots(self, vectors: &[f32], numbers: &[u32], query: &[f64], out: &mut [f64]) {
         assert!(query.len().is_multiple_of(ROW_FLOATS) && !query.is_empty());
-        assert!(out.len() >= positions.len());
+        assert!(out.len() >= numbers.len());
         let rows = vectors.len() / query.len();
-        assert!(positions.iter().all(|&position| (position as usize) < rows));
+        assert!(numbers.iter().all(|&number| (number as usize) < rows));
         match self.0 {
             // SAFETY: `Kernel::new` made sure that the processor has the features.
             #[cfg(target_arch = "x86_64")]
-            Path::Avx512 => unsafe { avx512::dots(vectors, positions, query, out) },
+            Path::Avx512 => unsafe { avx512::dots(vectors, numbers, query, out) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Path::Avx2 => unsafe { avx2::dots(vectors, positions, query, out) },
+            Path::Avx2 => unsafe { avx2::dots(vectors, numbers, query, out) },
             // SAFETY: as above.
             #[cfg(target_arch = "aarch64")]
-            Path::Neon => unsafe { neon::dots(vectors, positions, query, out) },
-            _ => plain::dots(vectors, positions, query, out),
+            Path::Neon => unsafe { neon::dots(vectors, numbers, query, out) },
+            _ => plain::dots(vectors, numbers, query, out),
         }
     }
 
@@ -241,23 +244,23 @@ impl Kernel {
 }
 
 /// Asks the processor to bring the rows of `vectors`, (n, `row` floats),
-/// and the norms at `positions` near.
+/// and the norms of these numbers near.
 #[inline]
-pub fn prefetch(vectors: &[f32], row: usize, norms: &[f64], positions: &[u32]) {
+pub fn prefetch(vectors: &[f32], row: usize, norms: &[f64], numbers: &[u32]) {
     #[cfg(target_arch = "x86_64")]
-    for &position in positions {
+    for &number in numbers {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        let start = vectors.as_ptr().wrapping_add(position as usize * row);
+        let start = vectors.as_ptr().wrapping_add(number as usize * row);
         for line in (0..row).step_by(ROW_FLOATS) {
             // SAFETY: x86-64 has SSE; a prefetch reads nothing, from any address.
             unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(line).cast()) };
         }
-        let norm = norms.as_ptr().wrapping_add(position as usize);
+        let norm = norms.as_ptr().wrapping_add(number as usize);
         // SAFETY: as above.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(norm.cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = (vectors, row, norms, positions);
+    let _ = (vectors, row, norms, numbers);
 }
 
 /// Writes the numbers of the set bits of `mask`. Most masks have one bit or

@@ -88,9 +88,9 @@ pub fn maxima(blocks: &[u8], codes: &[i8], lanes: &mut [i32; BLOCK]) {
 }
 
 #[target_feature(enable = "neon")]
-pub fn dots(vectors: &[f32], positions: &[u32], query: &[f64], out: &mut [f64]) {
-    for (&position, out) in positions.iter().zip(out) {
-        let row = &vectors[position as usize * query.len()..][..query.len()];
+pub fn dots(vectors: &[f32], numbers: &[u32], query: &[f64], out: &mut [f64]) {
+    for (&number, out) in numbers.iter().zip(out) {
+        let row = &vectors[number as usize * query.len()..][..query.len()];
         let mut lanes = [vdupq_n_f64(0.0); 4];
         for (row, query) in row.chunks_exact(8).zip(query.chunks_exact(8)) {
             // SAFETY: the chunks have the eight numbers that are read.

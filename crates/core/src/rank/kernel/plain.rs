@@ -36,9 +36,9 @@ pub fn maxima(blocks: &[u8], codes: &[i8], lanes: &mut [i32; BLOCK]) {
     }
 }
 
-pub fn dots(vectors: &[f32], positions: &[u32], query: &[f64], out: &mut [f64]) {
-    for (out, &position) in out.iter_mut().zip(positions) {
-        let row = &vectors[position as usize * query.len()..][..query.len()];
+pub fn dots(vectors: &[f32], numbers: &[u32], query: &[f64], out: &mut [f64]) {
+    for (out, &number) in out.iter_mut().zip(numbers) {
+        let row = &vectors[number as usize * query.len()..][..query.len()];
         let mut lanes = [0f64; LANES];
         for (row, query) in row.chunks_exact(LANES).zip(query.chunks_exact(LANES)) {
             for lane in 0..LANES {

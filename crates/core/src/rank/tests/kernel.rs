@@ -64,7 +64,7 @@ fn every_path_finds_the_sums_that_reach_a_threshold() {
                 assert_eq!(out[..found], expected[query], "{path:?}, {groups} groups");
             }
             let [one, other] = &mut out;
-            let found = kernel.reaching_two(
+            let found = kernel.reaching_together(
                 &blocks,
                 queries.each_ref(),
                 thresholds,

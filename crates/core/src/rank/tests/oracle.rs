@@ -141,8 +141,17 @@ fn bits(rows: &[Ranked]) -> Vec<(u32, u64)> {
 fn every_path_equals_the_plain_sort() {
     let mut rng = ChaCha8Rng::seed_from_u64(5);
     for shape in SHAPES {
-        for (len, dims) in [(1, 1), (15, 3), (17, 16), (130, 2), (3000, 64), (9000, 20), (700, 300)]
-        {
+        for (len, dims) in [
+            (1, 1),
+            (15, 3),
+            (17, 16),
+            (130, 2),
+            (256, 4),
+            (257, 4),
+            (3000, 64),
+            (9000, 20),
+            (700, 300),
+        ] {
             let image = catalogue(shape, len, dims, &mut rng);
             let index = Index::open(&image).unwrap();
             for _ in 0..12 {
