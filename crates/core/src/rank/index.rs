@@ -1,11 +1,10 @@
 //! The packed catalogue: one flat, position-independent byte image.
 //!
-//! A position is the rank of a track's id in byte order, from 0. What is read
-//! of many tracks at once lies by row, an order in which tracks that are alike
-//! stand together. The image
-//! starts with a header of little fixed fields, followed by sections that
-//! start on 64-byte boundaries. Nothing in it is an address, so it can lie in
-//! a file or in shared memory and be read where it is mapped.
+//! A position is the rank of a track's id in byte order, from 0. What is read of
+//! many tracks at once lies by row, an order in which tracks that are alike stand
+//! together. The image starts with a header of little fixed fields, followed by
+//! sections that start on 64-byte boundaries. Nothing in it is an address, so it can
+//! lie in a file or in shared memory and be read where it is mapped.
 
 use xxhash_rust::xxh3::xxh3_64;
 
