@@ -1,7 +1,7 @@
 -- The door for live listening.
 
 -- Called for each event: a SET clause would double its cost, so names are qualified.
-CREATE FUNCTION sparkify.read_played_at(value text) RETURNS timestamptz
+CREATE FUNCTION sparkify_internal.read_played_at(value text) RETURNS timestamptz
 LANGUAGE plpgsql STABLE STRICT PARALLEL RESTRICTED AS $$
 BEGIN
     -- The form excludes 'now', 'infinity' and what depends on a setting; the cast refuses a 31st of February.
@@ -14,7 +14,7 @@ BEGIN
 EXCEPTION WHEN data_exception THEN
     RETURN NULL;
 END $$;
-COMMENT ON FUNCTION sparkify.read_played_at(text) IS
+COMMENT ON FUNCTION sparkify_internal.read_played_at(text) IS
     'Part of ingest_events(): an ISO 8601 date and time, in UTC where it names no zone; NULL for anything else.';
 
 CREATE FUNCTION sparkify.ingest_events(events jsonb, create_users boolean DEFAULT true)
@@ -72,7 +72,7 @@ BEGIN
                CASE WHEN jsonb_typeof(f.track_id) = 'string' AND octet_length(f.track_id #>> '{}') BETWEEN 1 AND 512
                     THEN f.track_id #>> '{}' END COLLATE "C" AS track_id,
                CASE WHEN jsonb_typeof(f.played_at) = 'string' AND octet_length(f.played_at #>> '{}') <= 40
-                    THEN sparkify.read_played_at(f.played_at #>> '{}') END AS played_at,
+                    THEN sparkify_internal.read_played_at(f.played_at #>> '{}') END AS played_at,
                CASE WHEN jsonb_typeof(f.ms_played) = 'number' THEN
                    CASE WHEN f.ms_played::numeric BETWEEN 0 AND 2147483647 AND f.ms_played::numeric = trunc(f.ms_played::numeric)
                         THEN f.ms_played::integer END END AS ms_played,
@@ -95,8 +95,11 @@ BEGIN
         LEFT JOIN sparkify.users AS u ON u.user_id = t.user_id
         OFFSET 0) AS r
     ), refused AS (
+        -- In one order, lest two sessions wait for one another.
         INSERT INTO sparkify.rejected_events (event, reason)
         SELECT j.event, j.reason FROM judged AS j WHERE j.reason IS NOT NULL
+        ORDER BY md5(j.event::text)::uuid
+        ON CONFLICT (event_hash) DO NOTHING
     ), made AS (
         INSERT INTO sparkify.users (user_id)
         SELECT DISTINCT j.user_id FROM judged AS j WHERE j.reason IS NULL AND NOT j.known_user ORDER BY 1

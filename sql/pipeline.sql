@@ -5,36 +5,22 @@
 -- is in functions with a search_path of their own. A step and the row that says
 -- it succeeded commit together.
 --
--- One run at a time: a session's advisory lock ('sparkify', 3), which commits do
--- not release.
+-- One run at a time: the session holds a lock on pipeline_lock over its commits.
+-- An error that nothing catches, such as a cancel that lands in a COMMIT, releases
+-- it; the row that still says running is closed by the next run.
 
-CREATE FUNCTION sparkify.holds_pipeline_lock() RETURNS boolean
-LANGUAGE sql STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp AS $$
-    SELECT EXISTS (
-        SELECT FROM pg_locks
-        WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted AND objsubid = 2
-          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-          AND classid::bigint = hashtext('sparkify')::bigint & 4294967295 AND objid = 3)
-$$;
-COMMENT ON FUNCTION sparkify.holds_pipeline_lock() IS 'Part of run_pipeline(): whether this session holds its lock.';
+COMMENT ON FUNCTION sparkify_internal.lock_pipeline() IS
+    'Part of run_pipeline(): takes the lock of a run for the session; false where another session has it.';
+COMMENT ON FUNCTION sparkify_internal.unlock_pipeline() IS
+    'Part of run_pipeline(): gives the lock back where this session has it.';
 
-CREATE FUNCTION sparkify.release_pipeline_lock() RETURNS void
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    IF sparkify.holds_pipeline_lock() THEN
-        PERFORM pg_advisory_unlock(hashtext('sparkify'), 3);
-    END IF;
-END $$;
-COMMENT ON FUNCTION sparkify.release_pipeline_lock() IS 'Part of run_pipeline(): releases its lock where this session holds it.';
-
-CREATE FUNCTION sparkify.open_pipeline_run() RETURNS bigint
+CREATE FUNCTION sparkify_internal.open_pipeline_run() RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     run     bigint;
     running bigint;
 BEGIN
-    -- A cancel between two steps' blocks can have left the lock to this session.
-    IF NOT sparkify.holds_pipeline_lock() AND NOT pg_try_advisory_lock(hashtext('sparkify'), 3) THEN
+    IF NOT sparkify_internal.lock_pipeline() THEN
         SELECT max(run_id) INTO running FROM sparkify.pipeline_runs
         WHERE step = 'pipeline' AND status = 'running';
         INSERT INTO sparkify.pipeline_runs (run_id, step, status, finished_at, message)
@@ -52,10 +38,10 @@ BEGIN
     RETURNING run_id INTO run;
     RETURN run;
 END $$;
-COMMENT ON FUNCTION sparkify.open_pipeline_run() IS
+COMMENT ON FUNCTION sparkify_internal.open_pipeline_run() IS
     'Part of run_pipeline(): takes the lock, closes what a killed run left open, and gives the new run_id; NULL where another run holds the lock.';
 
-CREATE FUNCTION sparkify.begin_pipeline_step(run bigint, steps text[], step text) RETURNS void
+CREATE FUNCTION sparkify_internal.begin_pipeline_step(run bigint, steps text[], step text) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     place integer := array_position(steps, step);
@@ -64,10 +50,10 @@ BEGIN
     PERFORM set_config('application_name',
         format('sparkify %s%% %s (%s/%s)', 100 * (place - 1) / cardinality(steps), step, place, cardinality(steps)), false);
 END $$;
-COMMENT ON FUNCTION sparkify.begin_pipeline_step(bigint, text[], text) IS
+COMMENT ON FUNCTION sparkify_internal.begin_pipeline_step(bigint, text[], text) IS
     'Part of run_pipeline(): logs that a step runs, and shows it in pg_stat_activity.application_name.';
 
-CREATE FUNCTION sparkify.end_pipeline_step(run bigint, step text, status text, rows bigint, message text) RETURNS void
+CREATE FUNCTION sparkify_internal.end_pipeline_step(run bigint, step text, status text, rows bigint, message text) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     began timestamptz;
@@ -80,10 +66,10 @@ BEGIN
     RAISE NOTICE '%', format('%s %s%s in %s s%s', step, status, ': ' || rows || ' rows',
         round(extract(epoch FROM clock_timestamp() - began), 2), ' (' || message || ')');
 END $$;
-COMMENT ON FUNCTION sparkify.end_pipeline_step(bigint, text, text, bigint, text) IS
+COMMENT ON FUNCTION sparkify_internal.end_pipeline_step(bigint, text, text, bigint, text) IS
     'Part of run_pipeline(): logs how a step ended.';
 
-CREATE FUNCTION sparkify.prune_pipeline(run bigint, keep_models integer, keep_runs interval,
+CREATE FUNCTION sparkify_internal.prune_pipeline(run bigint, keep_models integer, keep_runs interval,
     OUT rows bigint, OUT message text)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -94,8 +80,14 @@ BEGIN
     SELECT coalesce(array_agg(model_id ORDER BY model_id), '{}') INTO gone FROM (
         SELECT model_id FROM sparkify.models WHERE NOT active
         ORDER BY trained_at DESC, model_id DESC OFFSET keep_models) AS old;
-    PERFORM sparkify.retire_models(gone);
-    DELETE FROM sparkify.retired_models WHERE trained_at < oldest;
+    PERFORM sparkify_internal.retire_models(gone);
+    DELETE FROM sparkify_internal.retired_models WHERE trained_at < oldest;
+    DELETE FROM sparkify.rejected_events WHERE rejected_at < oldest;
+    -- What a model left that was deleted while rows of it were written.
+    DELETE FROM sparkify.track_embeddings AS o WHERE NOT EXISTS (SELECT FROM sparkify.models AS m WHERE m.model_id = o.model_id);
+    DELETE FROM sparkify.genre_embeddings AS o WHERE NOT EXISTS (SELECT FROM sparkify.models AS m WHERE m.model_id = o.model_id);
+    DELETE FROM sparkify.user_vectors AS o WHERE NOT EXISTS (SELECT FROM sparkify.models AS m WHERE m.model_id = o.model_id);
+    DELETE FROM sparkify.recommendation_lists AS o WHERE NOT EXISTS (SELECT FROM sparkify.models AS m WHERE m.model_id = o.model_id);
     DELETE FROM sparkify.pipeline_runs AS r
     WHERE r.run_id IN (SELECT o.run_id FROM sparkify.pipeline_runs AS o WHERE o.run_id <> run
                        GROUP BY o.run_id HAVING max(coalesce(o.finished_at, o.started_at)) < oldest);
@@ -112,59 +104,60 @@ BEGIN
     rows := cardinality(gone);
     message := format('%s models, %s log rows', cardinality(gone), old_runs);
 END $$;
-COMMENT ON FUNCTION sparkify.prune_pipeline(bigint, integer, interval) IS
-    'Part of run_pipeline(): deletes all but the newest keep_models models beside the active one, and log rows older than keep_runs.';
+COMMENT ON FUNCTION sparkify_internal.prune_pipeline(bigint, integer, interval) IS
+    'Part of run_pipeline(): deletes all but the newest keep_models models beside the active one, log rows and refused events older than keep_runs, and what models left that are gone.';
 
-CREATE FUNCTION sparkify.retire_models(model_ids bigint[]) RETURNS void
+CREATE FUNCTION sparkify_internal.retire_models(model_ids bigint[]) RETURNS void
 LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
     WITH deleted AS (
         DELETE FROM sparkify.models WHERE model_id = ANY (model_ids) AND NOT active
         RETURNING model_id, kind, trained_at, metrics
     )
-    INSERT INTO sparkify.retired_models (model_id, kind, trained_at, metrics)
+    INSERT INTO sparkify_internal.retired_models (model_id, kind, trained_at, metrics)
     SELECT model_id, kind, trained_at, metrics FROM deleted
     ON CONFLICT (model_id) DO NOTHING
 $$;
-COMMENT ON FUNCTION sparkify.retire_models(bigint[]) IS
+COMMENT ON FUNCTION sparkify_internal.retire_models(bigint[]) IS
     'Part of run_pipeline(): deletes models, and with them all that was made from them, and keeps their metrics in retired_models. Never the active one.';
 
 -- A change is old to a model when its transaction had ended before the model's
 -- lists were begun. Transaction ids tell: those below the oldest that was still
 -- under way (subtransactions have higher ids than their transaction). xmin has 32
 -- bits of 64; the others are those of the present.
-CREATE FUNCTION sparkify.full_xid(short xid) RETURNS bigint
+CREATE FUNCTION sparkify_internal.full_xid(short xid) RETURNS bigint
 LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
     SELECT next.id - ((next.id - short::text::bigint) & 4294967295)
     -- Half the circle ahead: this transaction's own id can lie beyond its snapshot.
     FROM (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint + 2147483648) AS next (id)
 $$;
-COMMENT ON FUNCTION sparkify.full_xid(xid) IS 'Part of run_pipeline(): a transaction id with the bits that wrap around.';
+COMMENT ON FUNCTION sparkify_internal.full_xid(xid) IS 'Part of run_pipeline(): a transaction id with the bits that wrap around.';
 
-CREATE FUNCTION sparkify.catch_up(model bigint, n integer, horizon bigint) RETURNS void
+CREATE FUNCTION sparkify_internal.catch_up(model bigint, n integer, horizon bigint) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    -- The lock of refresh_recommendations(): keeps other refreshes out until this step has committed.
-    PERFORM pg_advisory_xact_lock(hashtext('sparkify'), 2);
-    IF EXISTS (SELECT FROM sparkify.changed_users AS c WHERE sparkify.full_xid(c.xmin) >= horizon)
+    -- The turn of refresh_recommendations(): keeps other refreshes out until this step has committed.
+    UPDATE sparkify_internal.turns SET taken = taken + 1 WHERE work = 'refresh';
+    IF EXISTS (SELECT FROM sparkify_internal.deleted_tracks) OR EXISTS (SELECT FROM sparkify_internal.changed_users AS c WHERE sparkify_internal.full_xid(c.xmin) >= horizon)
        OR EXISTS (SELECT FROM sparkify.models AS m WHERE m.model_id = model AND m.recommended IS DISTINCT FROM n) THEN
         PERFORM sparkify.refresh_recommendations(n => n, model_id => model);
     END IF;
 END $$;
-COMMENT ON FUNCTION sparkify.catch_up(bigint, integer, bigint) IS
+COMMENT ON FUNCTION sparkify_internal.catch_up(bigint, integer, bigint) IS
     'Part of run_pipeline(): refreshes a model that does not serve yet where users changed since its lists were begun.';
 
-CREATE FUNCTION sparkify.do_pipeline_step(step text, run bigint, INOUT model bigint, INOUT horizon bigint,
+CREATE FUNCTION sparkify_internal.do_pipeline_step(step text, run bigint, INOUT model bigint, INOUT horizon bigint,
     dims integer, n integer, half_life_days double precision, keep_models integer, keep_runs interval,
     OUT status text, OUT rows bigint, OUT message text)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    failed text;
+    failed   text;
+    warnings text;
 BEGIN
     status := 'succeeded';
     CASE step
     WHEN 'clean' THEN
         -- Rows delivered after the marks were read leave marks of their own.
-        DELETE FROM sparkify.stale_marks WHERE subject = 'raw_tracks';
+        DELETE FROM sparkify_internal.stale_marks WHERE subject = 'raw_tracks';
         IF FOUND THEN
             SELECT max(c.rows) FILTER (WHERE c.step = 'written'),
                    string_agg(c.step || ' ' || c.rows, ', ') FILTER (WHERE c.rows > 0)
@@ -184,34 +177,35 @@ BEGIN
         rows := sparkify.refresh_recommendations(n => n, model_id => model);
     WHEN 'validation' THEN
         -- Users who changed meanwhile first: their lists would be found wanting.
-        PERFORM sparkify.catch_up(model, n, horizon);
-        SELECT count(*), string_agg(v.check_name || ': ' || v.detail, '; ') FILTER (WHERE NOT v.passed)
-        INTO rows, failed FROM sparkify.validate(model_id => model) AS v;
+        PERFORM sparkify_internal.catch_up(model, n, horizon);
+        SELECT count(*), string_agg(v.check_name || ': ' || v.detail, '; ') FILTER (WHERE NOT v.passed AND v.severity = 'error'),
+               string_agg(v.check_name || ': ' || v.detail, '; ') FILTER (WHERE NOT v.passed AND v.severity = 'warning')
+        INTO rows, failed, warnings FROM sparkify.validate(model_id => model) AS v;
         IF failed IS NOT NULL THEN
             RAISE EXCEPTION 'model % is not valid: %', model, failed USING ERRCODE = 'object_not_in_prerequisite_state';
         END IF;
-        message := 'every check passed';
+        message := coalesce('warnings: ' || warnings, 'every check passed');
     WHEN 'activation' THEN
-        PERFORM sparkify.catch_up(model, n, horizon);
+        PERFORM sparkify_internal.catch_up(model, n, horizon);
         PERFORM sparkify.activate_model(model);
         -- The next refresh need not take up again what this model's lists have seen;
         -- other models' lists have not.
-        DELETE FROM sparkify.changed_users AS c WHERE sparkify.full_xid(c.xmin) < horizon;
+        DELETE FROM sparkify_internal.changed_users AS c WHERE sparkify_internal.full_xid(c.xmin) < horizon;
         IF FOUND THEN
             UPDATE sparkify.models AS m SET recommended = NULL
             WHERE m.model_id <> model AND m.recommended IS NOT NULL;
         END IF;
         message := 'model ' || model;
     WHEN 'prune' THEN
-        SELECT p.rows, p.message INTO rows, message FROM sparkify.prune_pipeline(run, keep_models, keep_runs) AS p;
+        SELECT p.rows, p.message INTO rows, message FROM sparkify_internal.prune_pipeline(run, keep_models, keep_runs) AS p;
     WHEN 'summaries' THEN
         rows := sparkify.refresh_summaries();
     END CASE;
 END $$;
-COMMENT ON FUNCTION sparkify.do_pipeline_step(text, bigint, bigint, bigint, integer, integer, double precision, integer, interval) IS
+COMMENT ON FUNCTION sparkify_internal.do_pipeline_step(text, bigint, bigint, bigint, integer, integer, double precision, integer, interval) IS
     'Part of run_pipeline(): does one step.';
 
-CREATE FUNCTION sparkify.fail_pipeline_run(run bigint, steps text[], failed text, error text) RETURNS void
+CREATE FUNCTION sparkify_internal.fail_pipeline_run(run bigint, steps text[], failed text, error text) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     INSERT INTO sparkify.pipeline_runs AS r (run_id, step, status, finished_at, message)
@@ -226,15 +220,15 @@ BEGIN
     SET status = 'failed', finished_at = clock_timestamp(), message = format('step %s failed: %s', failed, error)
     WHERE run_id = run AND step = 'pipeline';
 END $$;
-COMMENT ON FUNCTION sparkify.fail_pipeline_run(bigint, text[], text, text) IS
+COMMENT ON FUNCTION sparkify_internal.fail_pipeline_run(bigint, text[], text, text) IS
     'Part of run_pipeline(): logs the failure and marks the later steps skipped.';
 
-CREATE FUNCTION sparkify.discard_model(model bigint) RETURNS void
+CREATE FUNCTION sparkify_internal.discard_model(model bigint) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET lock_timeout = '5s' AS $$
 BEGIN
     DELETE FROM sparkify.models WHERE model_id = model AND NOT active;
 END $$;
-COMMENT ON FUNCTION sparkify.discard_model(bigint) IS
+COMMENT ON FUNCTION sparkify_internal.discard_model(bigint) IS
     'Part of run_pipeline(): deletes the model that a failed run was making, unless it serves already.';
 
 CREATE PROCEDURE sparkify.run_pipeline(
@@ -260,13 +254,13 @@ DECLARE
     detail      text;
     hint        text;
 BEGIN
-    PERFORM sparkify.check_pipeline_options(keep_models, keep_runs);
+    PERFORM sparkify_internal.check_pipeline_options(keep_models, keep_runs);
     -- Fails at once where the caller has a transaction open.
     COMMIT;
     BEGIN
-        run := sparkify.open_pipeline_run();
+        run := sparkify_internal.open_pipeline_run();
     EXCEPTION WHEN query_canceled OR assert_failure OR OTHERS THEN
-        PERFORM sparkify.release_pipeline_lock();
+        PERFORM sparkify_internal.unlock_pipeline();
         RAISE;
     END;
     COMMIT;
@@ -276,7 +270,7 @@ BEGIN
 
     FOREACH step IN ARRAY steps LOOP
         BEGIN
-            PERFORM sparkify.begin_pipeline_step(run, steps, step);
+            PERFORM sparkify_internal.begin_pipeline_step(run, steps, step);
         EXCEPTION WHEN query_canceled OR assert_failure OR OTHERS THEN
             GET STACKED DIAGNOSTICS error = MESSAGE_TEXT, code = RETURNED_SQLSTATE,
                 detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
@@ -285,8 +279,8 @@ BEGIN
         COMMIT;
         EXIT WHEN failed IS NOT NULL;
         BEGIN
-            outcome := sparkify.do_pipeline_step(step, run, model, horizon, dims, n, half_life_days, keep_models, keep_runs);
-            PERFORM sparkify.end_pipeline_step(run, step, outcome.status, outcome.rows, outcome.message);
+            outcome := sparkify_internal.do_pipeline_step(step, run, model, horizon, dims, n, half_life_days, keep_models, keep_runs);
+            PERFORM sparkify_internal.end_pipeline_step(run, step, outcome.status, outcome.rows, outcome.message);
             model := outcome.model;
             horizon := outcome.horizon;
         EXCEPTION WHEN query_canceled OR assert_failure OR OTHERS THEN
@@ -302,9 +296,9 @@ BEGIN
     FOR attempt IN 1..3 LOOP
         BEGIN
             IF failed IS NULL THEN
-                PERFORM sparkify.end_pipeline_step(run, 'pipeline', 'succeeded', NULL, NULL);
+                PERFORM sparkify_internal.end_pipeline_step(run, 'pipeline', 'succeeded', NULL, NULL);
             ELSE
-                PERFORM sparkify.fail_pipeline_run(run, steps, failed, error);
+                PERFORM sparkify_internal.fail_pipeline_run(run, steps, failed, error);
             END IF;
             logged := true;
         EXCEPTION WHEN query_canceled OR assert_failure OR OTHERS THEN
@@ -316,29 +310,31 @@ BEGIN
     IF failed IS NOT NULL THEN
         -- What made the step fail may stand in the way here, too: the next run's prune comes by.
         BEGIN
-            PERFORM sparkify.discard_model(model);
+            PERFORM sparkify_internal.discard_model(model);
         EXCEPTION WHEN query_canceled OR assert_failure OR OTHERS THEN
             RAISE NOTICE 'model % of the failed run stays until it is pruned', model;
         END;
         COMMIT;
     END IF;
     BEGIN
-        PERFORM sparkify.release_pipeline_lock();
+        PERFORM sparkify_internal.unlock_pipeline();
         PERFORM pg_catalog.set_config('application_name', application, false);
     EXCEPTION WHEN query_canceled OR assert_failure OR OTHERS THEN
-        PERFORM sparkify.release_pipeline_lock();
+        PERFORM sparkify_internal.unlock_pipeline();
     END;
     COMMIT;
     IF failed IS NOT NULL THEN
         RAISE EXCEPTION USING
             MESSAGE = pg_catalog.format('step %s of pipeline run %s failed: %s', failed, run, error),
-            ERRCODE = code, DETAIL = detail, HINT = hint;
+            ERRCODE = code,
+            DETAIL = COALESCE(NULLIF(detail, ''), 'What was served before is served still.'),
+            HINT = COALESCE(NULLIF(hint, ''), 'SELECT * FROM sparkify.pipeline_runs ORDER BY run_id DESC shows each step.');
     END IF;
 END $$;
 COMMENT ON PROCEDURE sparkify.run_pipeline(integer, integer, double precision, integer, interval) IS
     'Cleans new raw rows, builds a model with dims dimensions, vectors, n recommendations a user, validates, activates, prunes, and refreshes the summaries. Each step commits and is logged in pipeline_runs; a failure leaves the previous model serving and ends the call in an error. A call while another runs is skipped. keep_models: models kept beside the active one; keep_runs: age of the log.';
 
-CREATE FUNCTION sparkify.check_pipeline_options(keep_models integer, keep_runs interval) RETURNS void
+CREATE FUNCTION sparkify_internal.check_pipeline_options(keep_models integer, keep_runs interval) RETURNS void
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF keep_models IS NULL THEN
@@ -347,22 +343,27 @@ BEGIN
         RAISE EXCEPTION 'keep_runs must not be null' USING ERRCODE = 'null_value_not_allowed';
     ELSIF keep_models < 0 THEN
         RAISE EXCEPTION 'keep_models must be 0 or more, not %', keep_models USING ERRCODE = 'invalid_parameter_value';
-    ELSIF keep_runs < interval '0' THEN
-        RAISE EXCEPTION 'keep_runs must not be negative, not %', keep_runs USING ERRCODE = 'invalid_parameter_value';
+    ELSIF keep_runs NOT BETWEEN interval '0' AND interval '1000 years' THEN
+        RAISE EXCEPTION 'keep_runs must be between 0 and 1000 years, not %', keep_runs USING ERRCODE = 'invalid_parameter_value';
     END IF;
 END $$;
-COMMENT ON FUNCTION sparkify.check_pipeline_options(integer, interval) IS 'Part of run_pipeline(): refuses options that make no sense.';
+COMMENT ON FUNCTION sparkify_internal.check_pipeline_options(integer, interval) IS 'Part of run_pipeline(): refuses options that make no sense.';
 
 -- Scheduling. pg_cron is looked for when called, never required.
 
-CREATE FUNCTION sparkify.require_pg_cron() RETURNS void
+CREATE FUNCTION sparkify_internal.require_pg_cron() RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    elsewhere text := current_setting('cron.database_name', true);
+    elsewhere text;
 BEGIN
     IF EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_cron') THEN
         RETURN;
-    ELSIF elsewhere IS NOT NULL AND elsewhere <> current_database() THEN
+    END IF;
+    -- A setting that not every role may look at.
+    IF pg_has_role('pg_read_all_settings', 'USAGE') THEN
+        elsewhere := current_setting('cron.database_name', true);
+    END IF;
+    IF elsewhere IS NOT NULL AND elsewhere <> current_database() THEN
         RAISE EXCEPTION 'pg_cron is not installed in database "%"', current_database() USING
             ERRCODE = 'object_not_in_prerequisite_state',
             DETAIL = format('pg_cron of this server lives in database "%s".', elsewhere),
@@ -373,7 +374,16 @@ BEGIN
             HINT = 'Run sparkify.run_pipeline() from another scheduler, or CREATE EXTENSION pg_cron.';
     END IF;
 END $$;
-COMMENT ON FUNCTION sparkify.require_pg_cron() IS 'Part of schedule_pipeline(): raises where pg_cron is not installed in this database.';
+COMMENT ON FUNCTION sparkify_internal.require_pg_cron() IS 'Part of schedule_pipeline(): raises where pg_cron is not installed in this database.';
+
+-- A job outlives the extension: then it says so, and does nothing.
+CREATE FUNCTION sparkify_internal.job_command(work text) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT format('DO $job$ BEGIN IF pg_catalog.to_regnamespace(''sparkify'') IS NULL THEN '
+                  'RAISE NOTICE ''the extension sparkify is gone: unschedule this job''; ELSE %s END IF; END $job$', work)
+$$;
+COMMENT ON FUNCTION sparkify_internal.job_command(text) IS
+    'Part of schedule_pipeline(): a command that does some work as long as the extension is there.';
 
 CREATE FUNCTION sparkify.schedule_pipeline(
     daily   text    DEFAULT '0 3 * * *',
@@ -383,7 +393,7 @@ CREATE FUNCTION sparkify.schedule_pipeline(
 RETURNS TABLE (job_id bigint, job_name text, schedule text, command text)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 2 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM sparkify.require_pg_cron();
+    PERFORM sparkify_internal.require_pg_cron();
     IF dims IS NULL OR n IS NULL THEN
         RAISE EXCEPTION '% must not be null', CASE WHEN n IS NULL THEN 'n' ELSE 'dims' END
             USING ERRCODE = 'null_value_not_allowed';
@@ -394,9 +404,10 @@ BEGIN
     END IF;
     PERFORM sparkify.unschedule_pipeline();
     FOR job_name, schedule, command IN VALUES
-        ('sparkify pipeline', daily, format('CALL sparkify.run_pipeline(dims => %s, n => %s)', dims, n)),
-        ('sparkify refresh', refresh,
-         format('SELECT sparkify.refresh_recommendations(n => %s); SELECT sparkify.refresh_summaries()', n))
+        ('sparkify pipeline', daily, sparkify_internal.job_command(
+            format('CALL sparkify.run_pipeline(dims => %s, n => %s);', dims, n))),
+        ('sparkify refresh', refresh, sparkify_internal.job_command(
+            format('PERFORM sparkify.refresh_recommendations(n => %s); PERFORM sparkify.refresh_summaries();', n)))
     LOOP
         CONTINUE WHEN schedule IS NULL;
         BEGIN
@@ -421,7 +432,7 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp 
 DECLARE
     jobs integer;
 BEGIN
-    PERFORM sparkify.require_pg_cron();
+    PERFORM sparkify_internal.require_pg_cron();
     EXECUTE 'SELECT count(cron.unschedule(jobid)) FROM cron.job
              WHERE jobname IN (''sparkify pipeline'', ''sparkify refresh'') AND database = current_database()'
     INTO jobs;

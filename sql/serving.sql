@@ -15,15 +15,15 @@ COMMENT ON FUNCTION sparkify.recommend_json(text, integer) IS
 COMMENT ON FUNCTION sparkify.similar_tracks(text, integer, text[], text[], text[], boolean, bigint) IS
     'The n tracks (1 to 1000) closest to a track by cosine; never another version of the same song. Options as in recommend().';
 
-COMMENT ON FUNCTION sparkify.estimate_rows(internal) IS
+COMMENT ON FUNCTION sparkify_internal.estimate_rows(internal) IS
     'Part of recommend() and similar_tracks(): tells the planner how many rows will come.';
 -- Ten where n is not known before the call.
 ALTER FUNCTION sparkify.recommend(text, integer, text[], text[], text[], boolean, bigint)
-    ROWS 10 SUPPORT sparkify.estimate_rows;
+    ROWS 10 SUPPORT sparkify_internal.estimate_rows;
 ALTER FUNCTION sparkify.similar_tracks(text, integer, text[], text[], text[], boolean, bigint)
-    ROWS 10 SUPPORT sparkify.estimate_rows;
+    ROWS 10 SUPPORT sparkify_internal.estimate_rows;
 COMMENT ON FUNCTION sparkify.validate(bigint) IS
-    'Checks what is delivered, built and stored for a model (NULL: the active one): a row for each check, with the number of failures and an instance.';
-ALTER FUNCTION sparkify.validate(bigint) ROWS 21;
+    'Checks what is delivered, built and stored for a model (NULL: the active one): a row for each check, with the number of failures and an instance. severity error: the model cannot serve; warning: some rows do not count.';
+ALTER FUNCTION sparkify.validate(bigint) ROWS 22;
 -- Its queries are many and short-lived: compiling them costs more than it saves.
 ALTER FUNCTION sparkify.validate(bigint) SET jit = off;

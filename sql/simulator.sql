@@ -28,7 +28,7 @@ COMMENT ON COLUMN sparkify.simulated_tastes.stay IS
 COMMENT ON COLUMN sparkify.simulated_tastes.arrives_at IS
     'First moment of listening; NULL until simulated time begins.';
 
-CREATE TABLE sparkify.simulator_state (
+CREATE TABLE sparkify_internal.simulator_state (
     one             boolean     PRIMARY KEY DEFAULT true CHECK (one),
     seed            bigint      NOT NULL,
     options         jsonb       NOT NULL,
@@ -36,15 +36,15 @@ CREATE TABLE sparkify.simulator_state (
     started_at      timestamptz NOT NULL,
     simulated_until timestamptz NOT NULL
 );
-COMMENT ON TABLE sparkify.simulator_state IS
+COMMENT ON TABLE sparkify_internal.simulator_state IS
     'The simulation that runs, at most one row: its seed and options, and the time it has come to.';
-COMMENT ON COLUMN sparkify.simulator_state.calibration IS
+COMMENT ON COLUMN sparkify_internal.simulator_state.calibration IS
     'The level of listening and skipping found when simulated time began.';
 
 DO $$
 BEGIN
     PERFORM pg_catalog.pg_extension_config_dump('sparkify.simulated_tastes', '');
-    PERFORM pg_catalog.pg_extension_config_dump('sparkify.simulator_state', '');
+    PERFORM pg_catalog.pg_extension_config_dump('sparkify_internal.simulator_state', '');
 END $$;
 
 COMMENT ON FUNCTION sparkify.generate_users(integer, bigint, double precision, timestamptz) IS

@@ -9,18 +9,18 @@
 -- else the changes cannot describe, leaves a mark instead: while a mark stands
 -- the views count afresh, and the next refresh rebuilds the totals.
 
-CREATE TABLE sparkify.stale_marks (
+CREATE TABLE sparkify_internal.stale_marks (
     subject   text NOT NULL CHECK (subject IN ('raw_tracks', 'plays', 'recommendations')),
     model_id  bigint,
     marked_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
-COMMENT ON TABLE sparkify.stale_marks IS
+COMMENT ON TABLE sparkify_internal.stale_marks IS
     'What has to be read afresh: raw rows that the pipeline has not cleaned yet, and summaries that refresh_summaries() has to rebuild.';
-COMMENT ON COLUMN sparkify.stale_marks.subject IS 'raw_tracks, plays or recommendations.';
-COMMENT ON COLUMN sparkify.stale_marks.model_id IS 'For recommendations, the model whose lists changed; NULL for all of them.';
-COMMENT ON COLUMN sparkify.stale_marks.marked_at IS 'When the mark was made.';
+COMMENT ON COLUMN sparkify_internal.stale_marks.subject IS 'raw_tracks, plays or recommendations.';
+COMMENT ON COLUMN sparkify_internal.stale_marks.model_id IS 'For recommendations, the model whose lists changed; NULL for all of them.';
+COMMENT ON COLUMN sparkify_internal.stale_marks.marked_at IS 'When the mark was made.';
 
-CREATE TABLE sparkify.play_totals (
+CREATE TABLE sparkify_internal.play_totals (
     dimension  text   COLLATE "C" NOT NULL CHECK (dimension IN ('track', 'artist', 'genre', 'popularity', 'day')),
     name       text   COLLATE "C" NOT NULL,
     plays      bigint NOT NULL,
@@ -29,28 +29,28 @@ CREATE TABLE sparkify.play_totals (
     skip_known bigint NOT NULL,
     PRIMARY KEY (dimension, name)
 );
-COMMENT ON TABLE sparkify.play_totals IS
+COMMENT ON TABLE sparkify_internal.play_totals IS
     'Plays as refresh_summaries() last counted them; read current_plays, which adds what came since.';
-COMMENT ON COLUMN sparkify.play_totals.dimension IS 'What the row counts by: track, artist, genre, popularity or day.';
-COMMENT ON COLUMN sparkify.play_totals.name IS
+COMMENT ON COLUMN sparkify_internal.play_totals.dimension IS 'What the row counts by: track, artist, genre, popularity or day.';
+COMMENT ON COLUMN sparkify_internal.play_totals.name IS
     'The track_id, the primary artist, the primary genre, the track''s popularity, or the day as a number of days since 1970-01-01 UTC.';
-COMMENT ON COLUMN sparkify.play_totals.plays IS 'Listening events.';
-COMMENT ON COLUMN sparkify.play_totals.listeners IS 'Different users among them.';
-COMMENT ON COLUMN sparkify.play_totals.skipped IS 'Plays known to have been skipped.';
-COMMENT ON COLUMN sparkify.play_totals.skip_known IS 'Plays of which it is known whether they were skipped.';
+COMMENT ON COLUMN sparkify_internal.play_totals.plays IS 'Listening events.';
+COMMENT ON COLUMN sparkify_internal.play_totals.listeners IS 'Different users among them.';
+COMMENT ON COLUMN sparkify_internal.play_totals.skipped IS 'Plays known to have been skipped.';
+COMMENT ON COLUMN sparkify_internal.play_totals.skip_known IS 'Plays of which it is known whether they were skipped.';
 
-CREATE TABLE sparkify.play_changes (
+CREATE TABLE sparkify_internal.play_changes (
     user_id   text COLLATE "C" NOT NULL,
     track_id  text COLLATE "C" NOT NULL,
     played_on date     NOT NULL,
     plays     smallint NOT NULL,
     skipped   boolean
 );
-COMMENT ON TABLE sparkify.play_changes IS
+COMMENT ON TABLE sparkify_internal.play_changes IS
     'Plays added (1) and taken away (-1) since refresh_summaries() last ran; filled by triggers.';
-COMMENT ON COLUMN sparkify.play_changes.played_on IS 'Day of the play, in UTC.';
+COMMENT ON COLUMN sparkify_internal.play_changes.played_on IS 'Day of the play, in UTC.';
 
-CREATE TABLE sparkify.list_totals (
+CREATE TABLE sparkify_internal.list_totals (
     model_id         bigint  NOT NULL,
     user_id          text    COLLATE "C" NOT NULL,
     recommendations  bigint  NOT NULL,
@@ -60,87 +60,89 @@ CREATE TABLE sparkify.list_totals (
     popularity_known bigint  NOT NULL,
     PRIMARY KEY (model_id, user_id)
 );
-COMMENT ON TABLE sparkify.list_totals IS
+COMMENT ON TABLE sparkify_internal.list_totals IS
     'Each user''s stored list as refresh_summaries() last counted it; read recommendation_coverage, which corrects it by what came since.';
-COMMENT ON COLUMN sparkify.list_totals.recommendations IS 'Tracks in the list.';
-COMMENT ON COLUMN sparkify.list_totals.genres IS 'Different primary genres among them.';
-COMMENT ON COLUMN sparkify.list_totals.artists IS 'Different primary artists among them.';
-COMMENT ON COLUMN sparkify.list_totals.popularity IS 'Sum of their popularities, of those that have one.';
-COMMENT ON COLUMN sparkify.list_totals.popularity_known IS 'Tracks among them that have a popularity.';
+COMMENT ON COLUMN sparkify_internal.list_totals.recommendations IS 'Tracks in the list.';
+COMMENT ON COLUMN sparkify_internal.list_totals.genres IS 'Different primary genres among them.';
+COMMENT ON COLUMN sparkify_internal.list_totals.artists IS 'Different primary artists among them.';
+COMMENT ON COLUMN sparkify_internal.list_totals.popularity IS 'Sum of their popularities, of those that have one.';
+COMMENT ON COLUMN sparkify_internal.list_totals.popularity_known IS 'Tracks among them that have a popularity.';
 
-CREATE TABLE sparkify.recommended_totals (
+CREATE TABLE sparkify_internal.recommended_totals (
     model_id bigint NOT NULL,
     track_id text COLLATE "C" NOT NULL,
     lists    bigint NOT NULL,
     PRIMARY KEY (model_id, track_id)
 );
-COMMENT ON TABLE sparkify.recommended_totals IS
+COMMENT ON TABLE sparkify_internal.recommended_totals IS
     'How many stored lists name each track, by model, as refresh_summaries() last counted it.';
 
-CREATE TABLE sparkify.list_changes (
+CREATE TABLE sparkify_internal.list_changes (
     model_id bigint NOT NULL,
     user_id  text COLLATE "C" NOT NULL,
     track_id text COLLATE "C" NOT NULL,
     lists    smallint NOT NULL
 );
-COMMENT ON TABLE sparkify.list_changes IS
+COMMENT ON TABLE sparkify_internal.list_changes IS
     'Stored recommendations added (1) and taken away (-1) since refresh_summaries() last ran; filled by triggers.';
 
 -- Writing. Nobody needs privileges on the bookkeeping: definer's rights. 10,000
 -- rows a statement is where remembering each costs more than counting afresh.
 
-CREATE FUNCTION sparkify.note_plays() RETURNS trigger
+CREATE FUNCTION sparkify_internal.note_plays() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    PERFORM sparkify_internal.require_table(TG_RELID, 'sparkify.listening_events');
     IF TG_OP <> 'INSERT' THEN
         IF (SELECT count(*) FROM (SELECT FROM old_rows LIMIT 10001) AS few) > 10000 THEN
-            INSERT INTO sparkify.stale_marks (subject) VALUES ('plays');
+            INSERT INTO sparkify_internal.stale_marks (subject) VALUES ('plays');
         ELSE
-            INSERT INTO sparkify.play_changes
+            INSERT INTO sparkify_internal.play_changes
             SELECT user_id, track_id, (played_at AT TIME ZONE 'UTC')::date, -1, skipped FROM old_rows;
         END IF;
     END IF;
     IF TG_OP <> 'DELETE' THEN
         IF (SELECT count(*) FROM (SELECT FROM new_rows LIMIT 10001) AS few) > 10000 THEN
-            INSERT INTO sparkify.stale_marks (subject) VALUES ('plays');
+            INSERT INTO sparkify_internal.stale_marks (subject) VALUES ('plays');
         ELSE
-            INSERT INTO sparkify.play_changes
+            INSERT INTO sparkify_internal.play_changes
             SELECT user_id, track_id, (played_at AT TIME ZONE 'UTC')::date, 1, skipped FROM new_rows;
         END IF;
     END IF;
     RETURN NULL;
 END $$;
-COMMENT ON FUNCTION sparkify.note_plays() IS
+COMMENT ON FUNCTION sparkify_internal.note_plays() IS
     'Trigger: appends added, changed and deleted plays to play_changes, or a mark for very many.';
 
 -- Marks of this transaction's own, which nobody else can see yet: a refresh of
 -- the summaries that takes one off will see the rows written after it, too. An
 -- xmin that can be seen and is in progress is one of ours; it has 32 bits, and
 -- lies within half of their range of the transaction's own id of 64.
-CREATE FUNCTION sparkify.models_marked_here() RETURNS bigint[]
+CREATE FUNCTION sparkify_internal.models_marked_here() RETURNS bigint[]
 LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
     SELECT COALESCE(array_agg(DISTINCT m.model_id), '{}')
-    FROM sparkify.stale_marks AS m, (SELECT pg_current_xact_id()::text::bigint AS id) AS here
+    FROM sparkify_internal.stale_marks AS m, (SELECT pg_current_xact_id()::text::bigint AS id) AS here
     WHERE m.subject = 'recommendations' AND m.model_id IS NOT NULL
       AND pg_xact_status((id + (m.xmin::text::bigint - id % 4294967296 + 6442450944) % 4294967296
                           - 2147483648)::text::xid8) = 'in progress'
 $$;
-COMMENT ON FUNCTION sparkify.models_marked_here() IS
+COMMENT ON FUNCTION sparkify_internal.models_marked_here() IS
     'Part of note_lists(): the models whose lists this transaction itself has marked to be counted afresh.';
 
-CREATE FUNCTION sparkify.note_lists() RETURNS trigger
+CREATE FUNCTION sparkify_internal.note_lists() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    marked bigint[] := sparkify.models_marked_here();
+    marked bigint[] := sparkify_internal.models_marked_here();
 BEGIN
+    PERFORM sparkify_internal.require_table(TG_RELID, 'sparkify.recommendation_lists');
     IF TG_OP <> 'INSERT' THEN
         IF NOT EXISTS (SELECT FROM old_rows WHERE model_id <> ALL (marked)) THEN
             NULL;
         ELSIF (SELECT count(*) FROM (SELECT FROM old_rows, unnest(track_ids) LIMIT 10001) AS few) > 10000 THEN
-            INSERT INTO sparkify.stale_marks (subject, model_id)
+            INSERT INTO sparkify_internal.stale_marks (subject, model_id)
             SELECT DISTINCT 'recommendations', model_id FROM old_rows;
         ELSE
-            INSERT INTO sparkify.list_changes
+            INSERT INTO sparkify_internal.list_changes
             SELECT model_id, user_id, track_id, -1 FROM old_rows, unnest(track_ids) AS track_id;
         END IF;
     END IF;
@@ -148,112 +150,115 @@ BEGIN
         IF NOT EXISTS (SELECT FROM new_rows WHERE model_id <> ALL (marked)) THEN
             NULL;
         ELSIF (SELECT count(*) FROM (SELECT FROM new_rows, unnest(track_ids) LIMIT 10001) AS few) > 10000 THEN
-            INSERT INTO sparkify.stale_marks (subject, model_id)
+            INSERT INTO sparkify_internal.stale_marks (subject, model_id)
             SELECT DISTINCT 'recommendations', model_id FROM new_rows;
         ELSE
-            INSERT INTO sparkify.list_changes
+            INSERT INTO sparkify_internal.list_changes
             SELECT model_id, user_id, track_id, 1 FROM new_rows, unnest(track_ids) AS track_id;
         END IF;
     END IF;
     RETURN NULL;
 END $$;
-COMMENT ON FUNCTION sparkify.note_lists() IS
+COMMENT ON FUNCTION sparkify_internal.note_lists() IS
     'Trigger: appends added, changed and deleted recommendations to list_changes, or a mark for very many; nothing where a mark of the transaction''s own covers them.';
 
-CREATE FUNCTION sparkify.mark_stale() RETURNS trigger
+CREATE FUNCTION sparkify_internal.mark_stale() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    INSERT INTO sparkify.stale_marks (subject) SELECT unnest(TG_ARGV);
+    PERFORM sparkify_internal.require_table(TG_RELID, 'sparkify.listening_events', 'sparkify.recommendation_lists', 'sparkify.tracks', 'sparkify.raw_tracks');
+    INSERT INTO sparkify_internal.stale_marks (subject) SELECT unnest(TG_ARGV);
     RETURN NULL;
 END $$;
-COMMENT ON FUNCTION sparkify.mark_stale() IS 'Trigger: leaves a mark for each subject it was given.';
+COMMENT ON FUNCTION sparkify_internal.mark_stale() IS 'Trigger: leaves a mark for each subject it was given.';
 
 -- Artist, genre and popularity of a track are counted by: another value, another summary.
-CREATE FUNCTION sparkify.mark_stale_by_tracks() RETURNS trigger
+CREATE FUNCTION sparkify_internal.mark_stale_by_tracks() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    PERFORM sparkify_internal.require_table(TG_RELID, 'sparkify.tracks');
     IF EXISTS (SELECT track_id, artists[1], primary_genre, popularity FROM old_rows
                EXCEPT SELECT track_id, artists[1], primary_genre, popularity FROM new_rows) THEN
-        INSERT INTO sparkify.stale_marks (subject) VALUES ('plays'), ('recommendations');
+        INSERT INTO sparkify_internal.stale_marks (subject) VALUES ('plays'), ('recommendations');
     END IF;
     RETURN NULL;
 END $$;
-COMMENT ON FUNCTION sparkify.mark_stale_by_tracks() IS
+COMMENT ON FUNCTION sparkify_internal.mark_stale_by_tracks() IS
     'Trigger: leaves marks when the artist, genre or popularity of a track changed.';
 
 -- Totals written by another hand than refresh_summaries(), a restore for
 -- instance, cannot be relied upon.
-CREATE FUNCTION sparkify.mark_stale_by_totals() RETURNS trigger
+CREATE FUNCTION sparkify_internal.mark_stale_by_totals() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    PERFORM sparkify_internal.require_table(TG_RELID, 'sparkify_internal.play_totals', 'sparkify_internal.list_totals', 'sparkify_internal.recommended_totals');
     IF current_setting('sparkify.refreshing_summaries', true) IS DISTINCT FROM 'on' THEN
-        INSERT INTO sparkify.stale_marks (subject) SELECT unnest(TG_ARGV);
+        INSERT INTO sparkify_internal.stale_marks (subject) SELECT unnest(TG_ARGV);
     END IF;
     RETURN NULL;
 END $$;
-COMMENT ON FUNCTION sparkify.mark_stale_by_totals() IS
+COMMENT ON FUNCTION sparkify_internal.mark_stale_by_totals() IS
     'Trigger: leaves a mark when totals were written by anything but refresh_summaries(), such as a restore.';
 
 CREATE TRIGGER listening_events_inserted_plays AFTER INSERT ON sparkify.listening_events
-    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_plays();
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.note_plays();
 CREATE TRIGGER listening_events_updated_plays AFTER UPDATE ON sparkify.listening_events
-    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_plays();
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.note_plays();
 CREATE TRIGGER listening_events_deleted_plays AFTER DELETE ON sparkify.listening_events
-    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_plays();
+    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.note_plays();
 CREATE TRIGGER listening_events_truncated_plays AFTER TRUNCATE ON sparkify.listening_events
-    FOR EACH STATEMENT EXECUTE FUNCTION sparkify.mark_stale('plays');
+    FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.mark_stale('plays');
 CREATE TRIGGER recommendation_lists_inserted AFTER INSERT ON sparkify.recommendation_lists
-    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_lists();
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.note_lists();
 CREATE TRIGGER recommendation_lists_updated AFTER UPDATE ON sparkify.recommendation_lists
-    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_lists();
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.note_lists();
 CREATE TRIGGER recommendation_lists_deleted AFTER DELETE ON sparkify.recommendation_lists
-    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_lists();
+    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.note_lists();
 CREATE TRIGGER recommendation_lists_truncated_summaries AFTER TRUNCATE ON sparkify.recommendation_lists
-    FOR EACH STATEMENT EXECUTE FUNCTION sparkify.mark_stale('recommendations');
+    FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.mark_stale('recommendations');
 CREATE TRIGGER tracks_changed AFTER INSERT OR DELETE OR TRUNCATE ON sparkify.tracks
-    FOR EACH STATEMENT EXECUTE FUNCTION sparkify.mark_stale('plays', 'recommendations');
+    FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.mark_stale('plays', 'recommendations');
 CREATE TRIGGER tracks_updated AFTER UPDATE ON sparkify.tracks
-    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.mark_stale_by_tracks();
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.mark_stale_by_tracks();
 CREATE TRIGGER raw_tracks_changed AFTER INSERT OR UPDATE ON sparkify.raw_tracks
-    FOR EACH STATEMENT EXECUTE FUNCTION sparkify.mark_stale('raw_tracks');
-CREATE TRIGGER play_totals_written AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON sparkify.play_totals
-    FOR EACH STATEMENT EXECUTE FUNCTION sparkify.mark_stale_by_totals('plays');
-CREATE TRIGGER list_totals_written AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON sparkify.list_totals
-    FOR EACH STATEMENT EXECUTE FUNCTION sparkify.mark_stale_by_totals('recommendations');
-CREATE TRIGGER recommended_totals_written AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON sparkify.recommended_totals
-    FOR EACH STATEMENT EXECUTE FUNCTION sparkify.mark_stale_by_totals('recommendations');
+    FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.mark_stale('raw_tracks');
+CREATE TRIGGER play_totals_written AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON sparkify_internal.play_totals
+    FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.mark_stale_by_totals('plays');
+CREATE TRIGGER list_totals_written AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON sparkify_internal.list_totals
+    FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.mark_stale_by_totals('recommendations');
+CREATE TRIGGER recommended_totals_written AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON sparkify_internal.recommended_totals
+    FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.mark_stale_by_totals('recommendations');
 
 -- Reading.
 
-CREATE VIEW sparkify.changed_plays AS
+CREATE VIEW sparkify_internal.changed_plays AS
 SELECT c.user_id, c.track_id AS track, t.primary_artist COLLATE "C" AS artist, t.primary_genre COLLATE "C" AS genre,
        t.popularity::text COLLATE "C" AS popularity, (c.played_on - DATE '1970-01-01')::text COLLATE "C" AS day,
        c.plays, (c.skipped IS TRUE)::integer * c.plays AS skipped, (c.skipped IS NOT NULL)::integer * c.plays AS skip_known
-FROM sparkify.play_changes c
+FROM sparkify_internal.play_changes c
 LEFT JOIN sparkify.tracks t ON t.track_id = c.track_id;
-COMMENT ON VIEW sparkify.changed_plays IS 'The rows of play_changes with the names that they count towards.';
-COMMENT ON COLUMN sparkify.changed_plays.user_id IS 'The listener.';
-COMMENT ON COLUMN sparkify.changed_plays.track IS 'Name in the dimension track.';
-COMMENT ON COLUMN sparkify.changed_plays.artist IS 'Name in the dimension artist.';
-COMMENT ON COLUMN sparkify.changed_plays.genre IS 'Name in the dimension genre.';
-COMMENT ON COLUMN sparkify.changed_plays.popularity IS 'Name in the dimension popularity.';
-COMMENT ON COLUMN sparkify.changed_plays.day IS 'Name in the dimension day.';
-COMMENT ON COLUMN sparkify.changed_plays.plays IS '1 for a play added, -1 for one taken away.';
-COMMENT ON COLUMN sparkify.changed_plays.skipped IS 'The same if it was skipped, otherwise 0.';
-COMMENT ON COLUMN sparkify.changed_plays.skip_known IS 'The same if it is known whether it was skipped, otherwise 0.';
+COMMENT ON VIEW sparkify_internal.changed_plays IS 'The rows of play_changes with the names that they count towards.';
+COMMENT ON COLUMN sparkify_internal.changed_plays.user_id IS 'The listener.';
+COMMENT ON COLUMN sparkify_internal.changed_plays.track IS 'Name in the dimension track.';
+COMMENT ON COLUMN sparkify_internal.changed_plays.artist IS 'Name in the dimension artist.';
+COMMENT ON COLUMN sparkify_internal.changed_plays.genre IS 'Name in the dimension genre.';
+COMMENT ON COLUMN sparkify_internal.changed_plays.popularity IS 'Name in the dimension popularity.';
+COMMENT ON COLUMN sparkify_internal.changed_plays.day IS 'Name in the dimension day.';
+COMMENT ON COLUMN sparkify_internal.changed_plays.plays IS '1 for a play added, -1 for one taken away.';
+COMMENT ON COLUMN sparkify_internal.changed_plays.skipped IS 'The same if it was skipped, otherwise 0.';
+COMMENT ON COLUMN sparkify_internal.changed_plays.skip_known IS 'The same if it is known whether it was skipped, otherwise 0.';
 
-CREATE VIEW sparkify.touched_plays AS
+CREATE VIEW sparkify_internal.touched_plays AS
 SELECT e.user_id, e.track_id AS track,
        ((e.played_at AT TIME ZONE 'UTC')::date - DATE '1970-01-01')::text COLLATE "C" AS day
-FROM (SELECT DISTINCT user_id FROM sparkify.play_changes) AS u
+FROM (SELECT DISTINCT user_id FROM sparkify_internal.play_changes) AS u
 -- OFFSET 0: a user's history is read once, by the key, however many names changed.
 CROSS JOIN LATERAL (
     SELECT l.user_id, l.track_id, l.played_at FROM sparkify.listening_events l WHERE l.user_id = u.user_id OFFSET 0
 ) AS e;
-COMMENT ON VIEW sparkify.touched_plays IS 'Every play, as it is now, of the users in play_changes.';
-COMMENT ON COLUMN sparkify.touched_plays.user_id IS 'The listener.';
-COMMENT ON COLUMN sparkify.touched_plays.track IS 'Name in the dimension track.';
-COMMENT ON COLUMN sparkify.touched_plays.day IS 'Name in the dimension day.';
+COMMENT ON VIEW sparkify_internal.touched_plays IS 'Every play, as it is now, of the users in play_changes.';
+COMMENT ON COLUMN sparkify_internal.touched_plays.user_id IS 'The listener.';
+COMMENT ON COLUMN sparkify_internal.touched_plays.track IS 'Name in the dimension track.';
+COMMENT ON COLUMN sparkify_internal.touched_plays.day IS 'Name in the dimension day.';
 
 -- A user counts once for a name. Whether a change adds or removes the listener
 -- shows in the plays there are now, which the primary key finds, and in how many
@@ -262,7 +267,7 @@ COMMENT ON COLUMN sparkify.touched_plays.day IS 'Name in the dimension day.';
 -- OFFSET 0 around tracks: hashed once, not looked up for every play of every user.
 DO $$
 BEGIN
-    EXECUTE 'CREATE VIEW sparkify.play_corrections AS' || (
+    EXECUTE 'CREATE VIEW sparkify_internal.play_corrections AS' || (
         SELECT pg_catalog.string_agg(pg_catalog.format($branch$
 SELECT %1$L AS dimension, p.name,
        pg_catalog.sum(p.plays)::bigint AS plays,
@@ -273,7 +278,7 @@ FROM (
     FROM (
         SELECT user_id, %1$I AS name, pg_catalog.sum(plays) AS plays,
                pg_catalog.sum(skipped) AS skipped, pg_catalog.sum(skip_known) AS skip_known
-        FROM sparkify.changed_plays WHERE %1$I IS NOT NULL GROUP BY user_id, %1$I
+        FROM sparkify_internal.changed_plays WHERE %1$I IS NOT NULL GROUP BY user_id, %1$I
     ) AS c
     LEFT JOIN (SELECT h.user_id, %2$s AS name FROM %3$s) AS h ON h.user_id = c.user_id AND h.name = c.name
     GROUP BY c.user_id, c.name, c.plays, c.skipped, c.skip_known
@@ -281,75 +286,77 @@ FROM (
 GROUP BY p.name
 $branch$, d.dimension, d.name, d.history), 'UNION ALL')
         FROM (VALUES
-            ('track', 'h.track', 'sparkify.touched_plays h'),
-            ('day', 'h.day', 'sparkify.touched_plays h'),
-            ('artist', 't.name', 'sparkify.touched_plays h JOIN (SELECT track_id, primary_artist COLLATE "C" AS name
+            ('track', 'h.track', 'sparkify_internal.touched_plays h'),
+            ('day', 'h.day', 'sparkify_internal.touched_plays h'),
+            ('artist', 't.name', 'sparkify_internal.touched_plays h JOIN (SELECT track_id, primary_artist COLLATE "C" AS name
                 FROM sparkify.tracks OFFSET 0) AS t ON t.track_id = h.track'),
-            ('genre', 't.name', 'sparkify.touched_plays h JOIN (SELECT track_id, primary_genre COLLATE "C" AS name
+            ('genre', 't.name', 'sparkify_internal.touched_plays h JOIN (SELECT track_id, primary_genre COLLATE "C" AS name
                 FROM sparkify.tracks OFFSET 0) AS t ON t.track_id = h.track'),
-            ('popularity', 't.name', 'sparkify.touched_plays h JOIN (SELECT track_id, popularity::text COLLATE "C" AS name
+            ('popularity', 't.name', 'sparkify_internal.touched_plays h JOIN (SELECT track_id, popularity::text COLLATE "C" AS name
                 FROM sparkify.tracks OFFSET 0) AS t ON t.track_id = h.track')) AS d (dimension, name, history));
 END $$;
-COMMENT ON VIEW sparkify.play_corrections IS
+COMMENT ON VIEW sparkify_internal.play_corrections IS
     'What play_changes adds to play_totals; columns as there.';
-COMMENT ON COLUMN sparkify.play_corrections.dimension IS 'track, artist, genre, popularity or day.';
-COMMENT ON COLUMN sparkify.play_corrections.name IS 'As in play_totals.';
-COMMENT ON COLUMN sparkify.play_corrections.plays IS 'Plays to add.';
-COMMENT ON COLUMN sparkify.play_corrections.listeners IS 'Listeners to add.';
-COMMENT ON COLUMN sparkify.play_corrections.skipped IS 'Skipped plays to add.';
-COMMENT ON COLUMN sparkify.play_corrections.skip_known IS 'Plays to add of which it is known whether they were skipped.';
+COMMENT ON COLUMN sparkify_internal.play_corrections.dimension IS 'track, artist, genre, popularity or day.';
+COMMENT ON COLUMN sparkify_internal.play_corrections.name IS 'As in play_totals.';
+COMMENT ON COLUMN sparkify_internal.play_corrections.plays IS 'Plays to add.';
+COMMENT ON COLUMN sparkify_internal.play_corrections.listeners IS 'Listeners to add.';
+COMMENT ON COLUMN sparkify_internal.play_corrections.skipped IS 'Skipped plays to add.';
+COMMENT ON COLUMN sparkify_internal.play_corrections.skip_known IS 'Plays to add of which it is known whether they were skipped.';
 
-COMMENT ON FUNCTION sparkify.count_plays() IS
+COMMENT ON FUNCTION sparkify_internal.count_plays() IS
     'Part of refresh_summaries(): plays and listeners by track, artist, genre, popularity and day, counted afresh from listening_events: the columns of play_totals.';
 
 -- Beyond so many changes correcting costs more than counting afresh.
-CREATE VIEW sparkify.plays_stale AS
-SELECT EXISTS (SELECT FROM sparkify.stale_marks WHERE subject = 'plays')
-    OR (SELECT pg_catalog.count(*) FROM (SELECT FROM sparkify.play_changes LIMIT 20001) AS few) > 20000 AS stale;
-COMMENT ON VIEW sparkify.plays_stale IS 'One row: whether plays have to be counted afresh.';
-COMMENT ON COLUMN sparkify.plays_stale.stale IS 'A mark stands, or more than 20,000 changes wait.';
+CREATE VIEW sparkify_internal.plays_stale AS
+SELECT EXISTS (SELECT FROM sparkify_internal.stale_marks WHERE subject = 'plays')
+    OR (SELECT pg_catalog.count(*) FROM (SELECT FROM sparkify_internal.play_changes LIMIT 20001) AS few) > 20000 AS stale;
+COMMENT ON VIEW sparkify_internal.plays_stale IS 'One row: whether plays have to be counted afresh.';
+COMMENT ON COLUMN sparkify_internal.plays_stale.stale IS 'A mark stands, or more than 20,000 changes wait.';
 
-CREATE VIEW sparkify.current_plays AS
+CREATE VIEW sparkify_internal.current_plays AS
 SELECT dimension, name,
        COALESCE(t.plays, 0) + COALESCE(c.plays, 0) AS plays,
        COALESCE(t.listeners, 0) + COALESCE(c.listeners, 0) AS listeners,
        COALESCE(t.skipped, 0) + COALESCE(c.skipped, 0) AS skipped,
        COALESCE(t.skip_known, 0) + COALESCE(c.skip_known, 0) AS skip_known
 FROM (
-    SELECT * FROM sparkify.play_totals
-    WHERE NOT (SELECT stale FROM sparkify.plays_stale)
+    SELECT * FROM sparkify_internal.play_totals
+    WHERE NOT (SELECT stale FROM sparkify_internal.plays_stale)
 ) AS t
 FULL JOIN (
-    SELECT * FROM sparkify.play_corrections
-    WHERE NOT (SELECT stale FROM sparkify.plays_stale)
+    SELECT * FROM sparkify_internal.play_corrections
+    WHERE NOT (SELECT stale FROM sparkify_internal.plays_stale)
 ) AS c USING (dimension, name)
 WHERE COALESCE(t.plays, 0) + COALESCE(c.plays, 0) > 0
 UNION ALL
 SELECT dimension, name, plays, listeners, skipped, skip_known
-FROM sparkify.count_plays()
-WHERE (SELECT stale FROM sparkify.plays_stale);
-COMMENT ON VIEW sparkify.current_plays IS
+FROM sparkify_internal.count_plays()
+WHERE (SELECT stale FROM sparkify_internal.plays_stale);
+COMMENT ON VIEW sparkify_internal.current_plays IS
     'Part of refresh_summaries(): plays and listeners by track, artist, genre, popularity and day, as this snapshot sees the events. Filter by dimension.';
-COMMENT ON COLUMN sparkify.current_plays.dimension IS 'What the row counts by: track, artist, genre, popularity or day.';
-COMMENT ON COLUMN sparkify.current_plays.name IS
+COMMENT ON COLUMN sparkify_internal.current_plays.dimension IS 'What the row counts by: track, artist, genre, popularity or day.';
+COMMENT ON COLUMN sparkify_internal.current_plays.name IS
     'The track_id, the primary artist, the primary genre, the track''s popularity, or the day as a number of days since 1970-01-01 UTC.';
-COMMENT ON COLUMN sparkify.current_plays.plays IS 'Listening events.';
-COMMENT ON COLUMN sparkify.current_plays.listeners IS 'Different users among them.';
-COMMENT ON COLUMN sparkify.current_plays.skipped IS 'Plays known to have been skipped.';
-COMMENT ON COLUMN sparkify.current_plays.skip_known IS 'Plays of which it is known whether they were skipped.';
+COMMENT ON COLUMN sparkify_internal.current_plays.plays IS 'Listening events.';
+COMMENT ON COLUMN sparkify_internal.current_plays.listeners IS 'Different users among them.';
+COMMENT ON COLUMN sparkify_internal.current_plays.skipped IS 'Plays known to have been skipped.';
+COMMENT ON COLUMN sparkify_internal.current_plays.skip_known IS 'Plays of which it is known whether they were skipped.';
 
 CREATE VIEW sparkify.track_plays AS
-SELECT name AS track_id, plays FROM sparkify.current_plays WHERE dimension = 'track';
+SELECT name AS track_id, plays FROM sparkify_internal.current_plays WHERE dimension = 'track';
 COMMENT ON VIEW sparkify.track_plays IS 'Plays of each track that was played, as this snapshot sees the events.';
 COMMENT ON COLUMN sparkify.track_plays.track_id IS 'The track, in the catalogue or not.';
 COMMENT ON COLUMN sparkify.track_plays.plays IS 'Listening events, those in the future too.';
 
+-- Totals are the owner's whoever asks, also while a mark stands: a function in a
+-- view runs with its reader's rights, so these have the definer's.
 -- Functions rather than views: the planner prices what they would cost if a mark
 -- stood, and would compile every query that never reads them.
 
-CREATE FUNCTION sparkify.count_lists(model_id bigint) RETURNS TABLE (
+CREATE FUNCTION sparkify_internal.count_lists(model_id bigint) RETURNS TABLE (
     user_id text, recommendations bigint, genres bigint, artists bigint, popularity bigint, popularity_known bigint)
-LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET jit = off SET work_mem = '64MB' AS $$
+LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off SET work_mem = '64MB' AS $$
     SELECT r.user_id, count(*), count(DISTINCT t.primary_genre), count(DISTINCT t.primary_artist),
            COALESCE(sum(t.popularity), 0)::bigint, count(t.popularity)
     FROM sparkify.user_recommendations r
@@ -357,22 +364,22 @@ LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET jit 
     WHERE r.model_id = count_lists.model_id
     GROUP BY r.user_id
 $$;
-COMMENT ON FUNCTION sparkify.count_lists(bigint) IS
+COMMENT ON FUNCTION sparkify_internal.count_lists(bigint) IS
     'Part of refresh_summaries(): every stored list of a model, counted afresh: the columns of list_totals.';
 
-CREATE FUNCTION sparkify.count_recommended(model_id bigint) RETURNS TABLE (track_id text, lists bigint)
-LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET jit = off SET work_mem = '64MB' AS $$
+CREATE FUNCTION sparkify_internal.count_recommended(model_id bigint) RETURNS TABLE (track_id text, lists bigint)
+LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off SET work_mem = '64MB' AS $$
     SELECT r.track_id, count(*)
     FROM sparkify.user_recommendations r
     WHERE r.model_id = count_recommended.model_id
     GROUP BY r.track_id
 $$;
-COMMENT ON FUNCTION sparkify.count_recommended(bigint) IS
+COMMENT ON FUNCTION sparkify_internal.count_recommended(bigint) IS
     'Part of refresh_summaries(): how many stored lists of a model name each track, counted afresh: the columns of recommended_totals.';
 
-CREATE VIEW sparkify.changed_lists AS
+CREATE VIEW sparkify_internal.changed_lists AS
 SELECT u.model_id, u.user_id, l.recommendations, l.genres, l.artists, l.popularity, l.popularity_known
-FROM (SELECT DISTINCT model_id, user_id FROM sparkify.list_changes) AS u
+FROM (SELECT DISTINCT model_id, user_id FROM sparkify_internal.list_changes) AS u
 CROSS JOIN LATERAL (
     SELECT pg_catalog.count(*) AS recommendations,
            pg_catalog.count(DISTINCT t.primary_genre) AS genres,
@@ -383,43 +390,45 @@ CROSS JOIN LATERAL (
     LEFT JOIN sparkify.tracks t ON t.track_id = r.track_id
     WHERE r.user_id = u.user_id AND r.model_id = u.model_id
 ) AS l;
-COMMENT ON VIEW sparkify.changed_lists IS
+COMMENT ON VIEW sparkify_internal.changed_lists IS
     'The lists that list_changes names, counted as they are now: what replaces them in list_totals. Empty lists have 0 recommendations.';
-COMMENT ON COLUMN sparkify.changed_lists.model_id IS 'The model that made the list.';
-COMMENT ON COLUMN sparkify.changed_lists.user_id IS 'The user it was made for.';
-COMMENT ON COLUMN sparkify.changed_lists.recommendations IS 'Tracks in the list.';
-COMMENT ON COLUMN sparkify.changed_lists.genres IS 'Different primary genres among them.';
-COMMENT ON COLUMN sparkify.changed_lists.artists IS 'Different primary artists among them.';
-COMMENT ON COLUMN sparkify.changed_lists.popularity IS 'Sum of their popularities, of those that have one.';
-COMMENT ON COLUMN sparkify.changed_lists.popularity_known IS 'Tracks among them that have a popularity.';
+COMMENT ON COLUMN sparkify_internal.changed_lists.model_id IS 'The model that made the list.';
+COMMENT ON COLUMN sparkify_internal.changed_lists.user_id IS 'The user it was made for.';
+COMMENT ON COLUMN sparkify_internal.changed_lists.recommendations IS 'Tracks in the list.';
+COMMENT ON COLUMN sparkify_internal.changed_lists.genres IS 'Different primary genres among them.';
+COMMENT ON COLUMN sparkify_internal.changed_lists.artists IS 'Different primary artists among them.';
+COMMENT ON COLUMN sparkify_internal.changed_lists.popularity IS 'Sum of their popularities, of those that have one.';
+COMMENT ON COLUMN sparkify_internal.changed_lists.popularity_known IS 'Tracks among them that have a popularity.';
 
 -- Folding.
 
 CREATE FUNCTION sparkify.refresh_summaries() RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
+SET search_path = pg_catalog, pg_temp SET jit = off
 SET sparkify.refreshing_summaries = 'on' AS $$
 DECLARE
     written bigint := 0;
     here    bigint;
 BEGIN
     -- Another session is at it: its result is as good.
-    IF NOT pg_try_advisory_xact_lock(hashtext('sparkify'), 4) THEN
+    PERFORM FROM sparkify_internal.turns WHERE work = 'summaries' FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
         RETURN 0;
     END IF;
+    UPDATE sparkify_internal.turns SET taken = taken + 1 WHERE work = 'summaries';
 
-    IF (SELECT stale FROM sparkify.plays_stale) THEN
+    IF (SELECT stale FROM sparkify_internal.plays_stale) THEN
         WITH mark AS (
-            DELETE FROM sparkify.stale_marks WHERE subject = 'plays'
+            DELETE FROM sparkify_internal.stale_marks WHERE subject = 'plays'
         ), change AS (
-            DELETE FROM sparkify.play_changes
+            DELETE FROM sparkify_internal.play_changes
         ), counted AS MATERIALIZED (
-            SELECT * FROM sparkify.count_plays()
+            SELECT * FROM sparkify_internal.count_plays()
         ), gone AS (
-            DELETE FROM sparkify.play_totals t
+            DELETE FROM sparkify_internal.play_totals t
             WHERE NOT EXISTS (SELECT FROM counted c WHERE c.dimension = t.dimension AND c.name = t.name)
         )
-        INSERT INTO sparkify.play_totals AS t (dimension, name, plays, listeners, skipped, skip_known)
+        INSERT INTO sparkify_internal.play_totals AS t (dimension, name, plays, listeners, skipped, skip_known)
         SELECT dimension, name, plays, listeners, skipped, skip_known FROM counted
         ON CONFLICT (dimension, name) DO UPDATE
         SET (plays, listeners, skipped, skip_known)
@@ -428,52 +437,52 @@ BEGIN
               <> (excluded.plays, excluded.listeners, excluded.skipped, excluded.skip_known);
         GET DIAGNOSTICS here = ROW_COUNT;
         written := written + here;
-    ELSIF EXISTS (SELECT FROM sparkify.play_changes) THEN
+    ELSIF EXISTS (SELECT FROM sparkify_internal.play_changes) THEN
         WITH change AS (
-            DELETE FROM sparkify.play_changes
+            DELETE FROM sparkify_internal.play_changes
         )
-        INSERT INTO sparkify.play_totals AS t (dimension, name, plays, listeners, skipped, skip_known)
-        SELECT dimension, name, plays, listeners, skipped, skip_known FROM sparkify.play_corrections
+        INSERT INTO sparkify_internal.play_totals AS t (dimension, name, plays, listeners, skipped, skip_known)
+        SELECT dimension, name, plays, listeners, skipped, skip_known FROM sparkify_internal.play_corrections
         ON CONFLICT (dimension, name) DO UPDATE
         SET (plays, listeners, skipped, skip_known)
             = (t.plays + excluded.plays, t.listeners + excluded.listeners,
                t.skipped + excluded.skipped, t.skip_known + excluded.skip_known);
         GET DIAGNOSTICS here = ROW_COUNT;
         written := written + here;
-        DELETE FROM sparkify.play_totals WHERE plays = 0;
+        DELETE FROM sparkify_internal.play_totals WHERE plays = 0;
     END IF;
 
-    IF EXISTS (SELECT FROM sparkify.stale_marks WHERE subject = 'recommendations') THEN
+    IF EXISTS (SELECT FROM sparkify_internal.stale_marks WHERE subject = 'recommendations') THEN
         WITH mark AS (
-            DELETE FROM sparkify.stale_marks WHERE subject = 'recommendations' RETURNING model_id
+            DELETE FROM sparkify_internal.stale_marks WHERE subject = 'recommendations' RETURNING model_id
         ), model AS MATERIALIZED (
             SELECT m.model_id FROM sparkify.models m
             WHERE EXISTS (SELECT FROM mark WHERE mark.model_id IS NULL OR mark.model_id = m.model_id)
         ), change AS (
-            DELETE FROM sparkify.list_changes
+            DELETE FROM sparkify_internal.list_changes
             WHERE model_id IN (SELECT model_id FROM model)
                OR model_id NOT IN (SELECT model_id FROM sparkify.models)
         ), list AS MATERIALIZED (
-            SELECT model.model_id, c.* FROM model CROSS JOIN LATERAL sparkify.count_lists(model.model_id) AS c
+            SELECT model.model_id, c.* FROM model CROSS JOIN LATERAL sparkify_internal.count_lists(model.model_id) AS c
         ), track AS MATERIALIZED (
-            SELECT model.model_id, c.* FROM model CROSS JOIN LATERAL sparkify.count_recommended(model.model_id) AS c
+            SELECT model.model_id, c.* FROM model CROSS JOIN LATERAL sparkify_internal.count_recommended(model.model_id) AS c
         ), gone_list AS (
-            DELETE FROM sparkify.list_totals t
+            DELETE FROM sparkify_internal.list_totals t
             WHERE t.model_id NOT IN (SELECT model_id FROM sparkify.models)
                OR t.model_id IN (SELECT model_id FROM model)
               AND NOT EXISTS (SELECT FROM list WHERE list.model_id = t.model_id AND list.user_id = t.user_id)
         ), gone_track AS (
-            DELETE FROM sparkify.recommended_totals t
+            DELETE FROM sparkify_internal.recommended_totals t
             WHERE t.model_id NOT IN (SELECT model_id FROM sparkify.models)
                OR t.model_id IN (SELECT model_id FROM model)
               AND NOT EXISTS (SELECT FROM track WHERE track.model_id = t.model_id AND track.track_id = t.track_id)
         ), put_track AS (
-            INSERT INTO sparkify.recommended_totals AS t (model_id, track_id, lists)
+            INSERT INTO sparkify_internal.recommended_totals AS t (model_id, track_id, lists)
             SELECT model_id, track_id, lists FROM track
             ON CONFLICT (model_id, track_id) DO UPDATE SET lists = excluded.lists
             WHERE t.lists <> excluded.lists
         )
-        INSERT INTO sparkify.list_totals AS t
+        INSERT INTO sparkify_internal.list_totals AS t
             (model_id, user_id, recommendations, genres, artists, popularity, popularity_known)
         SELECT model_id, user_id, recommendations, genres, artists, popularity, popularity_known FROM list
         ON CONFLICT (model_id, user_id) DO UPDATE
@@ -483,20 +492,20 @@ BEGIN
               <> (excluded.recommendations, excluded.genres, excluded.artists, excluded.popularity, excluded.popularity_known);
         GET DIAGNOSTICS here = ROW_COUNT;
         written := written + here;
-    ELSIF EXISTS (SELECT FROM sparkify.list_changes) THEN
+    ELSIF EXISTS (SELECT FROM sparkify_internal.list_changes) THEN
         WITH change AS (
-            DELETE FROM sparkify.list_changes RETURNING model_id, track_id, lists
+            DELETE FROM sparkify_internal.list_changes RETURNING model_id, track_id, lists
         ), list AS MATERIALIZED (
-            SELECT * FROM sparkify.changed_lists
+            SELECT * FROM sparkify_internal.changed_lists
         ), gone AS (
-            DELETE FROM sparkify.list_totals t USING list
+            DELETE FROM sparkify_internal.list_totals t USING list
             WHERE list.recommendations = 0 AND t.model_id = list.model_id AND t.user_id = list.user_id
         ), put_track AS (
-            INSERT INTO sparkify.recommended_totals AS t (model_id, track_id, lists)
+            INSERT INTO sparkify_internal.recommended_totals AS t (model_id, track_id, lists)
             SELECT model_id, track_id, sum(lists) FROM change GROUP BY model_id, track_id HAVING sum(lists) <> 0
             ON CONFLICT (model_id, track_id) DO UPDATE SET lists = t.lists + excluded.lists
         )
-        INSERT INTO sparkify.list_totals AS t
+        INSERT INTO sparkify_internal.list_totals AS t
             (model_id, user_id, recommendations, genres, artists, popularity, popularity_known)
         SELECT model_id, user_id, recommendations, genres, artists, popularity, popularity_known FROM list
         WHERE recommendations > 0
@@ -505,7 +514,7 @@ BEGIN
             = (excluded.recommendations, excluded.genres, excluded.artists, excluded.popularity, excluded.popularity_known);
         GET DIAGNOSTICS here = ROW_COUNT;
         written := written + here;
-        DELETE FROM sparkify.recommended_totals WHERE lists = 0;
+        DELETE FROM sparkify_internal.recommended_totals WHERE lists = 0;
     END IF;
     RETURN written;
 END $$;
@@ -518,8 +527,8 @@ DECLARE
     relation pg_catalog.regclass;
 BEGIN
     FOREACH relation IN ARRAY ARRAY[
-        'sparkify.stale_marks', 'sparkify.play_totals', 'sparkify.play_changes', 'sparkify.list_totals',
-        'sparkify.recommended_totals', 'sparkify.list_changes']::pg_catalog.regclass[]
+        'sparkify_internal.stale_marks', 'sparkify_internal.play_totals', 'sparkify_internal.play_changes', 'sparkify_internal.list_totals',
+        'sparkify_internal.recommended_totals', 'sparkify_internal.list_changes']::pg_catalog.regclass[]
     LOOP
         PERFORM pg_catalog.pg_extension_config_dump(relation, '');
     END LOOP;

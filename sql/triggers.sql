@@ -1,68 +1,95 @@
 -- Triggers that keep track of change.
+--
+-- The writer of an event need not be able to write the bookkeeping, so these
+-- functions have definer's rights. A trigger function with such rights must not
+-- be attached to a table of somebody else's, whose columns can have casts of
+-- their own: nobody may execute it, and it refuses a table it was not made for.
 
--- The writer of an event need not be able to write the bookkeeping: definer's rights.
-CREATE FUNCTION sparkify.note_users() RETURNS trigger
+CREATE FUNCTION sparkify_internal.require_table(relation oid, VARIADIC expected text[]) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF relation IS NULL OR relation <> ALL (expected::regclass[]) THEN
+        RAISE EXCEPTION 'this trigger function does not belong to table %', coalesce(relation::regclass::text, '?') USING
+            ERRCODE = 'insufficient_privilege';
+    END IF;
+END $$;
+COMMENT ON FUNCTION sparkify_internal.require_table(oid, text[]) IS
+    'Part of trigger functions: refuses a table that they were not made for.';
+
+CREATE FUNCTION sparkify_internal.note_users() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    PERFORM sparkify_internal.require_table(TG_RELID, 'sparkify.listening_events', 'sparkify.users');
     CASE TG_OP
     WHEN 'INSERT' THEN
-        INSERT INTO sparkify.changed_users SELECT DISTINCT user_id FROM new_rows;
+        INSERT INTO sparkify_internal.changed_users SELECT DISTINCT user_id FROM new_rows;
     WHEN 'UPDATE' THEN
-        INSERT INTO sparkify.changed_users SELECT user_id FROM old_rows UNION SELECT user_id FROM new_rows;
+        INSERT INTO sparkify_internal.changed_users SELECT user_id FROM old_rows UNION SELECT user_id FROM new_rows;
     WHEN 'DELETE' THEN
-        INSERT INTO sparkify.changed_users SELECT DISTINCT user_id FROM old_rows;
+        INSERT INTO sparkify_internal.changed_users SELECT DISTINCT user_id FROM old_rows;
     END CASE;
     RETURN NULL;
 END $$;
-COMMENT ON FUNCTION sparkify.note_users() IS
+COMMENT ON FUNCTION sparkify_internal.note_users() IS
     'Trigger: remembers the users of added, changed and deleted rows in changed_users.';
 
-CREATE FUNCTION sparkify.note_all_users() RETURNS trigger
+CREATE FUNCTION sparkify_internal.note_all_users() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    INSERT INTO sparkify.changed_users
+    PERFORM sparkify_internal.require_table(TG_RELID, 'sparkify.listening_events', 'sparkify.users', 'sparkify.tracks');
+    INSERT INTO sparkify_internal.changed_users
     SELECT user_id FROM sparkify.users UNION SELECT user_id FROM sparkify.user_vectors;
     RETURN NULL;
 END $$;
-COMMENT ON FUNCTION sparkify.note_all_users() IS 'Trigger: remembers every user in changed_users when a table was truncated.';
+COMMENT ON FUNCTION sparkify_internal.note_all_users() IS 'Trigger: remembers every user in changed_users when a table was truncated.';
 
-CREATE FUNCTION sparkify.note_users_of_deleted_tracks() RETURNS trigger
+-- A refresh under way may be about to store lists that name the track: which
+-- lists do is found out by the next refresh, when those are there to be seen.
+CREATE FUNCTION sparkify_internal.note_deleted_tracks() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    INSERT INTO sparkify.changed_users
-    SELECT DISTINCT user_id FROM sparkify.user_recommendations
-    WHERE track_id IN (SELECT track_id FROM old_rows);
+    PERFORM sparkify_internal.require_table(TG_RELID, 'sparkify.tracks');
+    CASE TG_OP
+    WHEN 'DELETE' THEN
+        INSERT INTO sparkify_internal.deleted_tracks SELECT track_id FROM old_rows;
+    WHEN 'UPDATE' THEN
+        INSERT INTO sparkify_internal.deleted_tracks
+        SELECT track_id FROM old_rows EXCEPT SELECT track_id FROM new_rows;
+    END CASE;
     RETURN NULL;
 END $$;
-COMMENT ON FUNCTION sparkify.note_users_of_deleted_tracks() IS
-    'Trigger: remembers the users whose recommendations hold a deleted track in changed_users.';
+COMMENT ON FUNCTION sparkify_internal.note_deleted_tracks() IS
+    'Trigger: remembers tracks that were deleted, or given another id, in deleted_tracks.';
 
 CREATE TRIGGER listening_events_inserted AFTER INSERT ON sparkify.listening_events
-    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_users();
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.note_users();
 CREATE TRIGGER listening_events_updated AFTER UPDATE ON sparkify.listening_events
-    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_users();
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.note_users();
 CREATE TRIGGER listening_events_deleted AFTER DELETE ON sparkify.listening_events
-    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_users();
+    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.note_users();
 CREATE TRIGGER listening_events_truncated AFTER TRUNCATE ON sparkify.listening_events
-    FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_all_users();
+    FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.note_all_users();
 CREATE TRIGGER users_inserted AFTER INSERT ON sparkify.users
-    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_users();
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.note_users();
 CREATE TRIGGER users_updated AFTER UPDATE ON sparkify.users
-    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_users();
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.note_users();
 CREATE TRIGGER users_deleted AFTER DELETE ON sparkify.users
-    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_users();
+    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.note_users();
 CREATE TRIGGER users_truncated AFTER TRUNCATE ON sparkify.users
-    FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_all_users();
+    FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.note_all_users();
 CREATE TRIGGER tracks_deleted AFTER DELETE ON sparkify.tracks
-    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_users_of_deleted_tracks();
+    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.note_deleted_tracks();
+CREATE TRIGGER tracks_renamed AFTER UPDATE ON sparkify.tracks
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.note_deleted_tracks();
 CREATE TRIGGER tracks_truncated AFTER TRUNCATE ON sparkify.tracks
-    FOR EACH STATEMENT EXECUTE FUNCTION sparkify.note_all_users();
+    FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.note_all_users();
 
 -- Embeddings are immutable per model; whoever changes them by hand all the same
 -- makes another model of it, which every cache notices.
-CREATE FUNCTION sparkify.renew_fingerprints() RETURNS trigger
+CREATE FUNCTION sparkify_internal.renew_fingerprints() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    PERFORM sparkify_internal.require_table(TG_RELID, 'sparkify.track_embeddings');
     CASE TG_OP
     WHEN 'INSERT' THEN
         UPDATE sparkify.models SET fingerprint = gen_random_uuid()
@@ -78,40 +105,68 @@ BEGIN
     END CASE;
     RETURN NULL;
 END $$;
-COMMENT ON FUNCTION sparkify.renew_fingerprints() IS
+COMMENT ON FUNCTION sparkify_internal.renew_fingerprints() IS
     'Trigger: gives the models of added, changed and deleted embeddings a new fingerprint.';
 
 CREATE TRIGGER track_embeddings_inserted AFTER INSERT ON sparkify.track_embeddings
-    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.renew_fingerprints();
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.renew_fingerprints();
 CREATE TRIGGER track_embeddings_updated AFTER UPDATE ON sparkify.track_embeddings
-    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.renew_fingerprints();
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.renew_fingerprints();
 CREATE TRIGGER track_embeddings_deleted AFTER DELETE ON sparkify.track_embeddings
-    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.renew_fingerprints();
+    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.renew_fingerprints();
 CREATE TRIGGER track_embeddings_truncated AFTER TRUNCATE ON sparkify.track_embeddings
-    FOR EACH STATEMENT EXECUTE FUNCTION sparkify.renew_fingerprints();
+    FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.renew_fingerprints();
 
 -- Without a foreign key, which would be checked for every row of a build, a
 -- deleted model takes what belongs to it along here.
-CREATE FUNCTION sparkify.delete_of_models() RETURNS trigger
+CREATE FUNCTION sparkify_internal.delete_of_models() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    DELETE FROM sparkify.track_embeddings WHERE model_id IN (SELECT model_id FROM old_rows);
-    DELETE FROM sparkify.genre_embeddings WHERE model_id IN (SELECT model_id FROM old_rows);
-    DELETE FROM sparkify.user_vectors WHERE model_id IN (SELECT model_id FROM old_rows);
-    DELETE FROM sparkify.recommendation_lists WHERE model_id IN (SELECT model_id FROM old_rows);
+    PERFORM sparkify_internal.require_table(TG_RELID, 'sparkify.models');
+    IF TG_OP = 'TRUNCATE' THEN
+        TRUNCATE sparkify.track_embeddings, sparkify.genre_embeddings, sparkify.user_vectors, sparkify.recommendation_lists;
+    ELSE
+        DELETE FROM sparkify.track_embeddings WHERE model_id IN (SELECT model_id FROM old_rows);
+        DELETE FROM sparkify.genre_embeddings WHERE model_id IN (SELECT model_id FROM old_rows);
+        DELETE FROM sparkify.user_vectors WHERE model_id IN (SELECT model_id FROM old_rows);
+        DELETE FROM sparkify.recommendation_lists WHERE model_id IN (SELECT model_id FROM old_rows);
+    END IF;
     RETURN NULL;
 END $$;
-COMMENT ON FUNCTION sparkify.delete_of_models() IS 'Trigger: deletes the vectors and recommendations of deleted models.';
-CREATE TRIGGER models_deleted AFTER DELETE ON sparkify.models
-    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify.delete_of_models();
+COMMENT ON FUNCTION sparkify_internal.delete_of_models() IS 'Trigger: deletes the vectors and recommendations of deleted models.';
+CREATE TRIGGER models_truncated AFTER TRUNCATE ON sparkify.models
+    FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.delete_of_models();
 
--- Emptied recommendations are to be made anew for everyone.
-CREATE FUNCTION sparkify.forget_recommended() RETURNS trigger
+CREATE FUNCTION sparkify_internal.delete_of_users() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    PERFORM sparkify_internal.require_table(TG_RELID, 'sparkify.users');
+    IF TG_OP = 'TRUNCATE' THEN
+        TRUNCATE sparkify.user_vectors, sparkify.recommendation_lists, sparkify.simulated_tastes;
+    ELSE
+        DELETE FROM sparkify.user_vectors WHERE user_id IN (SELECT user_id FROM old_rows);
+        DELETE FROM sparkify.recommendation_lists WHERE user_id IN (SELECT user_id FROM old_rows);
+        DELETE FROM sparkify.simulated_tastes WHERE user_id IN (SELECT user_id FROM old_rows);
+    END IF;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION sparkify_internal.delete_of_users() IS
+    'Trigger: deletes what was made for deleted users: vectors and lists of every model, simulated tastes.';
+CREATE TRIGGER users_deleted_derived AFTER DELETE ON sparkify.users
+    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.delete_of_users();
+CREATE TRIGGER users_truncated_derived AFTER TRUNCATE ON sparkify.users
+    FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.delete_of_users();
+CREATE TRIGGER models_deleted AFTER DELETE ON sparkify.models
+    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.delete_of_models();
+
+-- Emptied recommendations are to be made anew for everyone.
+CREATE FUNCTION sparkify_internal.forget_recommended() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM sparkify_internal.require_table(TG_RELID, 'sparkify.recommendation_lists');
     UPDATE sparkify.models SET recommended = NULL WHERE recommended IS NOT NULL;
     RETURN NULL;
 END $$;
-COMMENT ON FUNCTION sparkify.forget_recommended() IS 'Trigger: has the next refresh serve every user when recommendation_lists was truncated.';
+COMMENT ON FUNCTION sparkify_internal.forget_recommended() IS 'Trigger: has the next refresh serve every user when recommendation_lists was truncated.';
 CREATE TRIGGER recommendation_lists_truncated AFTER TRUNCATE ON sparkify.recommendation_lists
-    FOR EACH STATEMENT EXECUTE FUNCTION sparkify.forget_recommended();
+    FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.forget_recommended();

@@ -10,8 +10,18 @@ mod error;
 mod interrupt;
 mod storage;
 
+/// The schema of what is not for users; made by `sql/schemas.sql`.
+#[pgrx::pg_schema]
+mod sparkify_internal {}
+
+pgrx::extension_sql_file!("../sql/schemas.sql", name = "schemas", bootstrap);
 pgrx::extension_sql_file!("../sql/tables.sql", name = "tables", requires = [song_key]);
-pgrx::extension_sql_file!("../sql/triggers.sql", name = "triggers", requires = ["tables"]);
+pgrx::extension_sql_file!("../sql/turns.sql", name = "turns", requires = ["schemas"]);
+pgrx::extension_sql_file!(
+    "../sql/triggers.sql",
+    name = "triggers",
+    requires = ["tables", "turns", "simulator"]
+);
 pgrx::extension_sql_file!(
     "../sql/catalogue.sql",
     name = "catalogue",
@@ -45,10 +55,30 @@ pgrx::extension_sql_file!(
     requires = ["tables", "triggers", count_plays]
 );
 pgrx::extension_sql_file!("../sql/views.sql", name = "views", requires = ["summaries"]);
-pgrx::extension_sql_file!("../sql/pipeline.sql", name = "pipeline", requires = ["views", "ingest"]);
+pgrx::extension_sql_file!(
+    "../sql/pipeline.sql",
+    name = "pipeline",
+    requires = ["views", "ingest", lock_pipeline, unlock_pipeline]
+);
 pgrx::extension_sql_file!("../sql/ingest.sql", name = "ingest", requires = ["tables"]);
 pgrx::extension_sql_file!("../sql/access.sql", name = "access", requires = ["views", "pipeline"]);
-pgrx::extension_sql_file!("../sql/serving.sql", name = "serving", finalize);
+pgrx::extension_sql_file!(
+    "../sql/serving.sql",
+    name = "serving",
+    requires = [
+        "tables",
+        build_embeddings,
+        activate_model,
+        build_user_vectors,
+        refresh_recommendations,
+        recommend,
+        recommend_json,
+        similar_tracks,
+        estimate_rows,
+        validate
+    ]
+);
+pgrx::extension_sql_file!("../sql/privileges.sql", name = "privileges", finalize);
 
 /// Required by `cargo pgrx test`.
 #[cfg(test)]

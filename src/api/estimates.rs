@@ -5,7 +5,7 @@ use pgrx::prelude::*;
 use pgrx::{Internal, pg_sys};
 
 /// Support function: as many rows as `n`, the second argument, where it is known.
-#[pg_extern(immutable, strict, parallel_safe)]
+#[pg_extern(schema = "sparkify_internal", immutable, strict, parallel_safe)]
 #[search_path(pg_catalog, pg_temp)]
 fn estimate_rows(request: Internal) -> Internal {
     // SAFETY: the planner passes a node of its own.

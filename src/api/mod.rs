@@ -5,6 +5,7 @@ mod embeddings;
 mod estimates;
 mod explore;
 mod listener;
+mod pipeline;
 mod plays;
 mod progress;
 mod recommend;

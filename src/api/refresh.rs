@@ -14,8 +14,9 @@ use crate::error::{in_range, or_raise, required};
 use crate::interrupt::interrupt;
 use crate::storage::catalogue_index;
 use crate::storage::listeners::{self, Declared, StoredPlay};
-use crate::storage::models::{self, Lock, Model};
+use crate::storage::models::{self, Model};
 use crate::storage::serving::{self, ListRow, VectorRow};
+use crate::storage::turns::{self, Work};
 
 /// Users worked on at a time. A few times as many are in memory at once: those
 /// being read, computed on and written.
@@ -24,11 +25,11 @@ const CHUNK: usize = 1024;
 #[pg_extern(volatile, parallel_unsafe)]
 #[search_path(pg_catalog, pg_temp)]
 fn build_user_vectors(model_id: default!(Option<i64>, "NULL")) -> i64 {
-    models::in_turn(Lock::Refresh, || build_vectors(model_id)) as i64
+    turns::in_turn(Work::Refresh, || build_vectors(model_id)) as i64
 }
 
 fn build_vectors(model_id: Option<i64>) -> u64 {
-    let model = models::resolve(model_id);
+    let model = models::resolve_to_write(model_id);
     let progress = Progress::new("build_user_vectors", listeners::count_users());
     serving::delete_vectors(model.model_id, None);
     run(&model, Lists { n: None, threads: 1 }, Source::all(), progress)
@@ -45,15 +46,16 @@ fn refresh_recommendations(
     let n = in_range(required(n, "n").into(), 1, 1000, "n") as i32;
     let force = required(force, "force");
     let threads = in_range(required(threads, "threads").into(), 1, 256, "threads") as usize;
-    models::in_turn(Lock::Refresh, || refresh(n, model_id, force, threads)) as i64
+    turns::in_turn(Work::Refresh, || refresh(n, model_id, force, threads)) as i64
 }
 
 fn refresh(n: i32, model_id: Option<i64>, force: bool, threads: usize) -> u64 {
-    let model = models::resolve(model_id);
+    let model = models::resolve_to_write(model_id);
     let lists = Lists { n: Some(n as usize), threads };
     if force || model.recommended != Some(n) {
         return refresh_all(&model, n, lists);
     }
+    listeners::note_users_of_deleted_tracks();
     // Notes are taken before events are read: a change committed in between is
     // seen now and noted for the next refresh.
     let changed = if model.active { listeners::take_changed() } else { listeners::changed() };

@@ -349,7 +349,7 @@ fn read_json<T: serde::de::DeserializeOwned>(value: &serde_json::Value) -> T {
     serde_json::from_value(value.clone()).unwrap_or_else(|error| {
         raise(
             PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
-            format!("sparkify.simulator_state cannot be read: {error}"),
+            format!("sparkify_internal.simulator_state cannot be read: {error}"),
             Some("Run SELECT sparkify.reset_simulation()."),
         )
     })

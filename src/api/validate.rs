@@ -11,7 +11,13 @@ fn validate(
     model_id: default!(Option<i64>, "NULL"),
 ) -> TableIterator<
     'static,
-    (name!(check_name, String), name!(passed, bool), name!(failures, i64), name!(detail, String)),
+    (
+        name!(check_name, String),
+        name!(passed, bool),
+        name!(failures, i64),
+        name!(detail, String),
+        name!(severity, String),
+    ),
 > {
     let model = models::resolve(model_id);
     let mut rows = Vec::with_capacity(CHECKS.len());
@@ -19,16 +25,23 @@ fn validate(
     let mut readable = true;
     for check in CHECKS {
         let name = check.name.to_owned();
+        let severity = check.severity.name().to_owned();
         if !readable {
-            rows.push((name, false, 0, "not checked while a table is missing".to_owned()));
+            let detail = "not checked while a table is missing".to_owned();
+            rows.push((name, false, 0, detail, severity));
             continue;
         }
         let outcome = checks::run(check, &model);
-        let detail = outcome.example.map_or(String::new(), |example| {
-            format!("{} {}, for instance \"{example}\"", outcome.failures, check.failure)
+        let detail = outcome.example.as_ref().map_or(String::new(), |example| {
+            let remedy = if check.remedy.is_empty() { "" } else { ": " };
+            let failures = outcome.failures;
+            format!(
+                "{failures} {}, for instance \"{example}\"{remedy}{}",
+                check.failure, check.remedy
+            )
         });
         readable = !rows.is_empty() || outcome.failures == 0;
-        rows.push((name, outcome.failures == 0, outcome.failures, detail));
+        rows.push((name, outcome.failures == 0, outcome.failures, detail, severity));
     }
     TableIterator::new(rows)
 }

@@ -11,6 +11,7 @@ use sparkify_core::catalogue::{
 
 use super::bulk::{self, RowWriter};
 use super::spi::{self, Row};
+use super::turns::{self, Work};
 
 /// The columns of `tracks` that are written, before the features.
 const LEADING: [&str; 7] =
@@ -26,6 +27,7 @@ fn columns() -> Vec<&'static str> {
 /// Keeps others from writing tracks until the transaction ends, so that what is
 /// decided on what stands there stays right.
 pub fn lock_tracks() {
+    turns::take(Work::Catalogue);
     spi::execute("LOCK TABLE sparkify.tracks IN SHARE ROW EXCLUSIVE MODE", &[]);
 }
 

@@ -118,15 +118,39 @@ pub fn plays_of_all(user_ids: &[String], mut each: impl FnMut(StoredPlay)) {
 
 /// Forgets every noted change; for a refresh of all users, which sees what it forgets.
 pub fn forget_changes() -> u64 {
-    spi::execute("DELETE FROM sparkify.changed_users", &[])
+    spi::execute("DELETE FROM sparkify_internal.deleted_tracks", &[])
+        + spi::execute("DELETE FROM sparkify_internal.changed_users", &[])
+}
+
+/// Notes the users whose stored lists, of whatever model, name a track that was
+/// deleted, and forgets those tracks. For the one refresh under way: every list
+/// made before is there to be seen.
+pub fn note_users_of_deleted_tracks() {
+    let mut any = false;
+    spi::select_now("SELECT EXISTS (SELECT FROM sparkify_internal.deleted_tracks)", &[], |row| {
+        any = row.bool(0).unwrap_or_default()
+    });
+    if any {
+        spi::execute(
+            "WITH gone AS (DELETE FROM sparkify_internal.deleted_tracks RETURNING track_id) \
+             INSERT INTO sparkify_internal.changed_users \
+             SELECT DISTINCT r.user_id FROM sparkify.user_recommendations AS r \
+             WHERE r.track_id IN (SELECT g.track_id FROM gone AS g)",
+            &[],
+        );
+    }
 }
 
 /// The users noted as changed, and forgets the notes it gives.
 pub fn take_changed() -> Vec<String> {
     let mut users = Vec::new();
-    spi::execute_returning("DELETE FROM sparkify.changed_users RETURNING user_id", &[], |row| {
-        users.push(row.text(0).unwrap_or_default().to_owned());
-    });
+    spi::execute_returning(
+        "DELETE FROM sparkify_internal.changed_users RETURNING user_id",
+        &[],
+        |row| {
+            users.push(row.text(0).unwrap_or_default().to_owned());
+        },
+    );
     users.sort_unstable();
     users.dedup();
     users
@@ -135,7 +159,7 @@ pub fn take_changed() -> Vec<String> {
 /// The users noted as changed.
 pub fn changed() -> Vec<String> {
     let mut users = Vec::new();
-    spi::select_now("SELECT DISTINCT user_id FROM sparkify.changed_users", &[], |row| {
+    spi::select_now("SELECT DISTINCT user_id FROM sparkify_internal.changed_users", &[], |row| {
         users.push(row.text(0).unwrap_or_default().to_owned());
     });
     users.sort_unstable();
@@ -146,7 +170,7 @@ pub fn changed() -> Vec<String> {
 pub fn note_changed(user_ids: Vec<String>) {
     if !user_ids.is_empty() {
         spi::execute(
-            "INSERT INTO sparkify.changed_users SELECT pg_catalog.unnest($1)",
+            "INSERT INTO sparkify_internal.changed_users SELECT pg_catalog.unnest($1)",
             &[user_ids.into()],
         );
     }

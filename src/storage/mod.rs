@@ -14,6 +14,7 @@ mod shared_image;
 pub mod simulation;
 pub mod spi;
 pub mod track_file;
+pub mod turns;
 
 #[cfg(any(test, feature = "pg_test"))]
 mod tests;

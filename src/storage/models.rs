@@ -3,6 +3,7 @@
 use pgrx::datum::DatumWithOid;
 use pgrx::{JsonB, PgSqlErrorCode};
 
+use super::turns::{self, Work};
 use super::{bulk, spi};
 use crate::error::raise;
 
@@ -54,6 +55,25 @@ pub fn resolve(model_id: Option<i64>) -> Model {
     found.unwrap_or_else(|| raise_missing(model_id))
 }
 
+/// The model asked for, or the active one, kept from being deleted until the
+/// transaction ends: for whoever writes rows of it.
+pub fn resolve_to_write(model_id: Option<i64>) -> Model {
+    let mut found = None;
+    match model_id {
+        Some(id) => spi::select_now(
+            &format!("SELECT {COLUMNS} FROM sparkify.models WHERE model_id = $1 FOR KEY SHARE"),
+            &[id.into()],
+            |row| found = Some(read(row)),
+        ),
+        None => spi::select_now(
+            &format!("SELECT {COLUMNS} FROM sparkify.models WHERE active FOR KEY SHARE"),
+            &[],
+            |row| found = Some(read(row)),
+        ),
+    }
+    found.unwrap_or_else(|| raise_missing(model_id))
+}
+
 fn raise_missing(model_id: Option<i64>) -> ! {
     if let Some(id) = model_id {
         raise(
@@ -101,10 +121,10 @@ pub fn set_metrics(model_id: i64, metrics: serde_json::Value) {
 
 /// Makes a model the one that serves. Waits for another activation under way.
 pub fn activate(model_id: i64) {
-    lock(Lock::Activation);
+    turns::take(Work::Activation);
     let mut found = false;
     spi::select_now(
-        "SELECT 1 FROM sparkify.models WHERE model_id = $1 FOR UPDATE",
+        "SELECT 1 FROM sparkify.models WHERE model_id = $1 FOR NO KEY UPDATE",
         &[model_id.into()],
         |_| found = true,
     );
@@ -137,30 +157,6 @@ pub fn forget_recommended_of_others(model_id: i64) {
          WHERE model_id <> $1 AND recommended IS NOT NULL",
         &[model_id.into()],
     );
-}
-
-/// Work of which the database does one at a time.
-#[derive(Clone, Copy)]
-pub enum Lock {
-    /// Changing which model serves.
-    Activation = 1,
-    /// Storing vectors and recommendations of users.
-    Refresh = 2,
-}
-
-/// Takes a lock until the transaction ends, waiting for its holder.
-pub fn lock(lock: Lock) {
-    // The first key says "sparkify": other software takes advisory locks, too.
-    spi::execute(
-        "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('sparkify'), $1)",
-        &[(lock as i32).into()],
-    );
-}
-
-/// Does `work` when its turn comes, and sees what those before it have committed.
-pub fn in_turn<T>(turn: Lock, work: impl FnOnce() -> T) -> T {
-    lock(turn);
-    spi::under_new_snapshot(work)
 }
 
 /// One track's row in `track_embeddings`.

@@ -117,7 +117,7 @@ pub fn delete_lists(model_id: i64, user_ids: &[String]) {
 pub fn delete_all_lists(model_id: i64) {
     // First: rows that the mark covers need not be noted one by one.
     spi::execute(
-        "INSERT INTO sparkify.stale_marks (subject, model_id) VALUES ('recommendations', $1)",
+        "INSERT INTO sparkify_internal.stale_marks (subject, model_id) VALUES ('recommendations', $1)",
         &[model_id.into()],
     );
     delete("recommendation_lists", model_id, None);

@@ -7,6 +7,7 @@ use sparkify_core::simulate::{MOODS, Person, Play, Rhythm, TasteRecord, TrackFac
 
 use super::bulk::{self, RowWriter};
 use super::spi::{self, Row};
+use super::turns::{self, Work};
 use crate::error::raise;
 
 /// 2000-01-01, from which the server counts, in microseconds since 1970.
@@ -48,7 +49,8 @@ pub struct State {
 
 /// Lets one simulation work at a time, to the end of the transaction.
 pub fn lock() {
-    spi::execute("LOCK TABLE sparkify.simulator_state IN SHARE ROW EXCLUSIVE MODE", &[]);
+    turns::take(Work::Simulation);
+    spi::execute("LOCK TABLE sparkify_internal.simulator_state IN SHARE ROW EXCLUSIVE MODE", &[]);
 }
 
 /// Which state of the database is read.
@@ -72,7 +74,7 @@ pub fn state(snapshot: Snapshot) -> Option<State> {
     let mut state = None;
     select(
         snapshot,
-        "SELECT seed, options, calibration, started_at, simulated_until FROM sparkify.simulator_state",
+        "SELECT seed, options, calibration, started_at, simulated_until FROM sparkify_internal.simulator_state",
         |row| {
             state = Some(State {
                 seed: row.i64(0).unwrap_or_default(),
@@ -89,7 +91,7 @@ pub fn state(snapshot: Snapshot) -> Option<State> {
 /// Remembers where a simulation stands.
 pub fn save(state: State) {
     spi::execute(
-        "INSERT INTO sparkify.simulator_state AS s \
+        "INSERT INTO sparkify_internal.simulator_state AS s \
              (seed, options, calibration, started_at, simulated_until) VALUES ($1, $2, $3, $4, $5) \
          ON CONFLICT (one) DO UPDATE SET simulated_until = excluded.simulated_until",
         &[
@@ -109,7 +111,7 @@ pub fn forget() -> u64 {
         &[],
     );
     spi::execute("UPDATE sparkify.simulated_tastes SET arrives_at = NULL", &[]);
-    spi::execute("DELETE FROM sparkify.simulator_state", &[]);
+    spi::execute("DELETE FROM sparkify_internal.simulator_state", &[]);
     deleted
 }
 

@@ -106,7 +106,7 @@ SELECT pg_catalog.bool_and(artist IS NULL) AS empty FROM sparkify.artist_distrib
 SELECT sparkify.reset_simulation() IS NULL AS empty;
 -- A procedure that commits has no search_path of its own, nor has a function called for each event.
 SELECT * FROM sparkify.ingest_events('[{"user_id": "new", "track_id": "raw", "played_at": "2025-01-02T03:04:05Z"}, {"user_id": 1}]');
-SELECT sparkify.read_played_at('2025-01-02T03:04:05') IS NULL AS empty, sparkify.read_played_at('now') IS NULL AS empty;
+SELECT sparkify_internal.read_played_at('2025-01-02T03:04:05') IS NULL AS empty, sparkify_internal.read_played_at('now') IS NULL AS empty;
 CALL sparkify.run_pipeline(dims => 2, n => 3);
 SELECT step, status FROM sparkify.pipeline_runs ORDER BY started_at, step;
 SELECT sparkify.refresh_summaries() IS NULL AS empty;

@@ -25,7 +25,7 @@ SELECT * FROM lists ORDER BY user_id;
 SELECT rank, track_id, round(score::numeric, 3) AS score, strategy FROM sparkify.user_recommendations WHERE user_id = 'ann' ORDER BY rank;
 SELECT pg_temp.made();
 SELECT model_id, recommended FROM sparkify.models;
-SELECT count(*) FROM sparkify.changed_users;
+SELECT count(*) FROM sparkify_internal.changed_users;
 SELECT count(*) FROM sparkify.user_vectors;
 -- Then nobody, until something changes; and only those of whom it does.
 SELECT sparkify.refresh_recommendations(3), pg_temp.made();
@@ -58,7 +58,7 @@ SELECT sparkify.refresh_recommendations(3), pg_temp.made();
 INSERT INTO sparkify.listening_events (user_id, track_id, played_at) VALUES ('tom', 'b3', '2025-02-01');
 SELECT sparkify.refresh_recommendations(3), pg_temp.made();
 SELECT count(*) AS lists FROM lists WHERE user_id = 'tom';
-SELECT count(*) AS noted FROM sparkify.changed_users;
+SELECT count(*) AS noted FROM sparkify_internal.changed_users;
 SELECT sparkify.refresh_recommendations(3), pg_temp.made();
 SELECT strategy FROM sparkify.user_vectors WHERE user_id = 'tom';
 -- Another n, and force, are for everyone.
@@ -111,7 +111,7 @@ SELECT 2, track_id, ARRAY[CASE WHEN track_id < 'b' THEN -1 ELSE 1 END], song_key
 INSERT INTO sparkify.listening_events (user_id, track_id, played_at) VALUES ('pam', 'b1', '2025-03-01');
 SELECT sparkify.refresh_recommendations(2, model_id => 2);
 SELECT * FROM lists WHERE user_id IN ('ann', 'pam') ORDER BY user_id, model_id;
-SELECT count(*) AS noted FROM sparkify.changed_users;
+SELECT count(*) AS noted FROM sparkify_internal.changed_users;
 SELECT sparkify.refresh_recommendations(2), pg_temp.made();
 SELECT model_id, recommended FROM sparkify.models ORDER BY model_id;
 -- Once it serves, those who changed since are made anew: here everyone, for the notes are gone.

@@ -37,7 +37,7 @@ SELECT refused('SELECT sparkify.generate_events(since => ''2024-05-01'', until =
 SELECT sparkify.generate_events(50, 120, '2024-05-01', since => '2024-01-02') BETWEEN 13500 AND 16500 AS about_50_a_user;
 SELECT sparkify.generate_events(50, 120, '2024-05-01');
 SELECT sparkify.generate_events(50, 120, '2024-03-01');
-SELECT seed, started_at, simulated_until FROM sparkify.simulator_state;
+SELECT seed, started_at, simulated_until FROM sparkify_internal.simulator_state;
 SELECT refused('SELECT sparkify.generate_events(60, 120, ''2024-06-01'')');
 SELECT refused('SELECT sparkify.generate_events(50, 120, ''2024-06-01'', seed => 7)');
 SELECT refused('SELECT sparkify.generate_events(50, 120, ''2024-06-01'', since => ''2024-01-03'')');
@@ -53,7 +53,7 @@ CREATE TEMPORARY TABLE straight AS TABLE sparkify.listening_events;
 INSERT INTO sparkify.listening_events (user_id, track_id, played_at) VALUES ('user_000001', 't00001', '2024-02-01');
 SELECT sparkify.reset_simulation() = (SELECT count(*) FROM straight) AS all_deleted;
 SELECT count(*) AS left FROM sparkify.listening_events;
-SELECT count(*) AS state FROM sparkify.simulator_state;
+SELECT count(*) AS state FROM sparkify_internal.simulator_state;
 DELETE FROM sparkify.listening_events;
 SELECT sparkify.generate_events(50, 120, '2024-02-29 13:30:00.5', since => '2024-01-02') > 0 AS written;
 SELECT sparkify.generate_events(50, 120, '2024-03-07 14:00') > 0 AS written;

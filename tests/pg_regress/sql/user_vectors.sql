@@ -30,7 +30,7 @@ SELECT sparkify.build_user_vectors(1);
 SELECT user_id, pg_temp.rounded(vector) AS vector FROM sparkify.user_vectors WHERE user_id = 'v1';
 -- It stores no recommendations and takes no note away: the next refresh knows who changed.
 SELECT count(*) FROM sparkify.user_recommendations;
-SELECT count(DISTINCT user_id) FROM sparkify.changed_users WHERE user_id > 'v';
+SELECT count(DISTINCT user_id) FROM sparkify_internal.changed_users WHERE user_id > 'v';
 -- A user that is gone has no vector.
 DELETE FROM sparkify.users WHERE user_id > 'v';
 SELECT sparkify.build_user_vectors();

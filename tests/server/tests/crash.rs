@@ -119,7 +119,8 @@ fn a_crash_in_refresh_leaves_the_former_lists() {
             assert_eq!(stored(&mut client), lists, "{crash:?} in {refresh}");
             assert_eq!(on_demand(&mut client, N), before, "{crash:?} in {refresh}");
             assert_eq!(failed_checks(&mut client), [""; 0], "{crash:?} in {refresh}");
-            let noted = "SELECT count(*) FROM sparkify.changed_users WHERE user_id = 'user 3'";
+            let noted =
+                "SELECT count(*) FROM sparkify_internal.changed_users WHERE user_id = 'user 3'";
             assert_eq!(number(&mut client, noted), 1, "{crash:?} in {refresh}");
         }
     }

@@ -61,7 +61,7 @@ fn jobs_fire_and_their_failures_show() {
         &mut client,
         "SELECT EXISTS (SELECT FROM cron.job_run_details JOIN cron.job USING (jobid)
             WHERE jobname = 'sparkify refresh' AND status = 'succeeded')
-         AND NOT EXISTS (SELECT FROM sparkify.changed_users) AND NOT EXISTS (SELECT FROM sparkify.play_changes)",
+         AND NOT EXISTS (SELECT FROM sparkify_internal.changed_users) AND NOT EXISTS (SELECT FROM sparkify_internal.play_changes)",
     );
     let after = texts(&mut client, listed);
     assert_eq!(after.len(), 3);

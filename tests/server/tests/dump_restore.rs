@@ -80,7 +80,7 @@ fn check_restored(original: &Database, restored: &Database) {
     assert_eq!(failed_checks(&mut after), none);
 
     // Who had changed is still noted, and the next refresh takes all notes up.
-    let noted = "SELECT count(*) FROM sparkify.changed_users WHERE user_id = 'user 3'";
+    let noted = "SELECT count(*) FROM sparkify_internal.changed_users WHERE user_id = 'user 3'";
     assert!(number(&mut after, noted) > 0);
     let refresh = "SELECT sparkify.refresh_recommendations(7)";
     assert!(number(&mut after, refresh) > 0);

@@ -37,7 +37,7 @@ fn a_run_logs_every_step_and_activates_the_model() {
         ),
         1
     );
-    assert_eq!(number(&mut client, "SELECT count(*) FROM sparkify.stale_marks"), 0);
+    assert_eq!(number(&mut client, "SELECT count(*) FROM sparkify_internal.stale_marks"), 0);
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn changes_during_a_run_are_served_after_it_and_older_ones_once() {
     let (database, mut client) = small(&server, "pipeline_changes");
     client.batch_execute(CALL).unwrap();
     assert_eq!(
-        number(&mut client, "SELECT count(*) FROM sparkify.changed_users"),
+        number(&mut client, "SELECT count(*) FROM sparkify_internal.changed_users"),
         0,
         "seen by the run"
     );
@@ -255,5 +255,5 @@ fn changes_during_a_run_are_served_after_it_and_older_ones_once() {
     let expected = "SELECT count(*) FROM sparkify.users AS u CROSS JOIN LATERAL sparkify.recommend(u.user_id, 3) AS r
         JOIN sparkify.recommendation_details AS d ON d.user_id = u.user_id AND d.rank = r.rank AND d.track_id = r.track_id AND d.score = r.score";
     assert_eq!(number(&mut client, expected), 12);
-    assert_eq!(number(&mut client, "SELECT count(*) FROM sparkify.changed_users"), 0);
+    assert_eq!(number(&mut client, "SELECT count(*) FROM sparkify_internal.changed_users"), 0);
 }

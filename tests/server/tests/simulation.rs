@@ -93,6 +93,6 @@ fn a_cancelled_call_leaves_nothing() {
     canceller.join().unwrap();
     assert_eq!(state, SqlState::QUERY_CANCELED);
     assert_eq!(number(&mut client, "SELECT count(*) FROM sparkify.listening_events"), 0);
-    assert_eq!(number(&mut client, "SELECT count(*) FROM sparkify.simulator_state"), 0);
+    assert_eq!(number(&mut client, "SELECT count(*) FROM sparkify_internal.simulator_state"), 0);
     assert!(number(&mut client, "SELECT sparkify.generate_events(2)") > 0);
 }

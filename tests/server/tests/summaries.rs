@@ -32,8 +32,8 @@ const DIFFERENCES: &str = "
             ('day', ((e.played_at AT TIME ZONE 'UTC')::date - date '1970-01-01')::text)) AS d (dimension, name)
         WHERE d.name IS NOT NULL GROUP BY 1, 2
     ), plays AS (
-        (SELECT * FROM sparkify.current_plays EXCEPT SELECT * FROM expected)
-        UNION ALL (SELECT * FROM expected EXCEPT SELECT * FROM sparkify.current_plays)
+        (SELECT * FROM sparkify_internal.current_plays EXCEPT SELECT * FROM expected)
+        UNION ALL (SELECT * FROM expected EXCEPT SELECT * FROM sparkify_internal.current_plays)
     ), listed AS (
         SELECT r.user_id, r.track_id, t.primary_genre, t.primary_artist, t.popularity
         FROM sparkify.user_recommendations AS r JOIN sparkify.models AS m USING (model_id)
@@ -62,7 +62,10 @@ fn agree(client: &mut Client, after: &str) {
 }
 
 fn stale(client: &mut Client) -> i64 {
-    count(client, "SELECT count(*) FROM sparkify.stale_marks WHERE subject <> 'raw_tracks'")
+    count(
+        client,
+        "SELECT count(*) FROM sparkify_internal.stale_marks WHERE subject <> 'raw_tracks'",
+    )
 }
 
 fn filled<'a>(server: &'a Server, name: &str) -> (Database<'a>, Client) {
@@ -114,7 +117,7 @@ fn every_way_of_writing_is_counted() {
         agree(&mut client, write);
         client.batch_execute("SELECT sparkify.refresh_summaries()").unwrap();
         assert_eq!(stale(&mut client), 0, "{write}");
-        assert_eq!(count(&mut client, "SELECT count(*) FROM sparkify.play_changes"), 0);
+        assert_eq!(count(&mut client, "SELECT count(*) FROM sparkify_internal.play_changes"), 0);
         agree(&mut client, &format!("a refresh after {write}"));
     }
     assert_eq!(count(&mut client, "SELECT sparkify.refresh_summaries()"), 0, "nothing to do");
@@ -225,9 +228,9 @@ fn only_a_mark_of_its_own_spares_a_transaction_its_notes() {
         let sql = "INSERT INTO sparkify.recommendation_lists (user_id, model_id, track_ids, scores, strategy)
             SELECT $1, model_id, '{t1}', '{0}', 'listened' FROM sparkify.models WHERE active";
         client.execute(sql, &[&user]).unwrap();
-        count(client, "SELECT count(*) FROM sparkify.list_changes")
+        count(client, "SELECT count(*) FROM sparkify_internal.list_changes")
     };
-    let mark = "INSERT INTO sparkify.stale_marks (subject, model_id)
+    let mark = "INSERT INTO sparkify_internal.stale_marks (subject, model_id)
         SELECT 'recommendations', model_id FROM sparkify.models WHERE active";
 
     let mut late = database.connect();

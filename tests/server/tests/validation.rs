@@ -23,7 +23,7 @@ const FAULTS: &[(&str, &str, i64)] = &[
     (
         // Nobody has a vector or a list, and nobody is expected to: all are noted.
         "DELETE FROM sparkify.user_vectors; DELETE FROM sparkify.recommendation_lists;
-         INSERT INTO sparkify.changed_users SELECT user_id FROM sparkify.users",
+         INSERT INTO sparkify_internal.changed_users SELECT user_id FROM sparkify.users",
         "tables_filled",
         2,
     ),
@@ -87,7 +87,7 @@ const FAULTS: &[(&str, &str, i64)] = &[
     (
         // The scores of the longer vector are not what is looked for: its user is noted.
         "UPDATE sparkify.user_vectors SET vector = ARRAY(SELECT 1.001::real * x FROM unnest(vector) AS x) WHERE user_id = 'u3';
-         INSERT INTO sparkify.changed_users VALUES ('u3');
+         INSERT INTO sparkify_internal.changed_users VALUES ('u3');
          UPDATE sparkify.user_vectors SET vector = '{0,1,0}' WHERE user_id = 'u8'",
         "vectors_of_unit_length",
         2,
@@ -133,7 +133,7 @@ const FAULTS: &[(&str, &str, i64)] = &[
         "UPDATE sparkify.track_embeddings SET song_key = '00000000-0000-0000-0000-000000000000'
          WHERE track_id IN (SELECT track_id FROM sparkify.user_recommendations WHERE user_id = 'u8' AND rank < 3);
          DELETE FROM sparkify.recommendation_lists WHERE user_id <> 'u8';
-         INSERT INTO sparkify.changed_users SELECT user_id FROM sparkify.users",
+         INSERT INTO sparkify_internal.changed_users SELECT user_id FROM sparkify.users",
         "songs_recommended_once",
         1,
     ),

@@ -1,0 +1,100 @@
+-- Who may do what: the one place where it is written down.
+--
+-- Nobody but the owner may do anything until a role is given a part with
+-- grant_reader() or grant_writer(), which grant what stands here. A part has all
+-- that stands for the parts before it:
+--
+--   reader    recommendations, views and the tables behind them; writes nothing
+--   writer    an application: plays, users, feedback, tracks
+--   operator  builds, refreshes, runs the pipeline
+--   owner     what nobody is granted
+--
+-- An object that is not named here can be used by nobody but the owner, and fails
+-- a test. Functions stand by name: there are no overloads. Trigger functions need
+-- no EXECUTE to fire; who may execute one could attach it to a table of their own.
+
+CREATE TABLE sparkify_internal.stated_privileges (
+    part       text NOT NULL CHECK (part IN ('reader', 'writer', 'operator', 'owner')),
+    kind       text NOT NULL CHECK (kind IN ('function', 'relation')),
+    privileges text NOT NULL,
+    objects    text NOT NULL
+);
+COMMENT ON TABLE sparkify_internal.stated_privileges IS
+    'Which part (reader, writer, operator or owner) may do what with the objects of the extension, names divided by blanks; read by grant_reader() and grant_writer().';
+
+INSERT INTO sparkify_internal.stated_privileges (part, kind, privileges, objects) VALUES
+    ('reader', 'function', 'EXECUTE',
+        'sparkify.recommend sparkify.recommend_json sparkify.similar_tracks
+         sparkify.song_key sparkify.is_simulated
+         sparkify.profile_tracks sparkify.correlate_tracks sparkify.histogram_tracks sparkify.outlier_tracks'),
+    -- Called from views, whose functions run with the rights of their reader.
+    ('reader', 'function', 'EXECUTE',
+        'sparkify_internal.count_plays sparkify_internal.count_lists sparkify_internal.count_recommended'),
+    ('reader', 'relation', 'SELECT',
+        'sparkify.tracks sparkify.users sparkify.listening_events
+         sparkify.models sparkify.track_embeddings sparkify.genre_embeddings sparkify.user_vectors
+         sparkify.recommendation_lists sparkify.user_recommendations sparkify.recommendation_details
+         sparkify.pipeline_runs sparkify.pipeline_status sparkify.model_history sparkify.recommendation_coverage
+         sparkify.track_plays sparkify.top_artists sparkify.top_tracks sparkify.genre_plays sparkify.daily_plays
+         sparkify.user_top_artists sparkify.user_top_tracks sparkify.user_genre_plays
+         sparkify.genre_distribution sparkify.artist_distribution sparkify.simulated_tastes
+         sparkify_internal.current_plays'),
+
+    ('writer', 'function', 'EXECUTE',
+        'sparkify.ingest_events sparkify_internal.read_played_at sparkify.forget_user'),
+    ('writer', 'relation', 'INSERT, UPDATE, DELETE',
+        'sparkify.tracks sparkify.users sparkify.listening_events'),
+    ('writer', 'relation', 'SELECT, INSERT',
+        'sparkify.raw_tracks sparkify.rejected_events'),
+
+    ('operator', 'function', 'EXECUTE',
+        'sparkify.load_tracks sparkify.clean_tracks sparkify.generate_tracks
+         sparkify.generate_users sparkify.generate_events sparkify.reset_simulation sparkify.simulation_report
+         sparkify.build_embeddings sparkify.activate_model sparkify.build_user_vectors
+         sparkify.refresh_recommendations sparkify.refresh_summaries sparkify.validate
+         sparkify.run_pipeline sparkify.schedule_pipeline sparkify.unschedule_pipeline
+         sparkify_internal.lock_pipeline sparkify_internal.unlock_pipeline
+         sparkify_internal.open_pipeline_run sparkify_internal.begin_pipeline_step sparkify_internal.end_pipeline_step
+         sparkify_internal.do_pipeline_step sparkify_internal.fail_pipeline_run sparkify_internal.catch_up
+         sparkify_internal.discard_model sparkify_internal.prune_pipeline sparkify_internal.retire_models
+         sparkify_internal.full_xid sparkify_internal.job_command sparkify_internal.check_pipeline_options sparkify_internal.require_pg_cron'),
+    ('operator', 'relation', 'INSERT, UPDATE, DELETE, TRUNCATE',
+        'sparkify.models sparkify.track_embeddings sparkify.genre_embeddings sparkify.user_vectors
+         sparkify.recommendation_lists sparkify.simulated_tastes'),
+    ('operator', 'relation', 'INSERT, UPDATE, DELETE', 'sparkify.pipeline_runs'),
+    ('operator', 'relation', 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE',
+        'sparkify.raw_tracks sparkify.rejected_tracks sparkify.rejected_events'),
+    ('operator', 'relation', 'SELECT, INSERT, UPDATE, DELETE',
+        'sparkify_internal.changed_users sparkify_internal.deleted_tracks sparkify_internal.stale_marks
+         sparkify_internal.retired_models sparkify_internal.simulator_state sparkify_internal.pipeline_lock'),
+    ('operator', 'relation', 'SELECT, UPDATE', 'sparkify_internal.turns'),
+    ('operator', 'relation', 'USAGE', 'sparkify.pipeline_run_id_seq'),
+
+    ('owner', 'function', 'EXECUTE',
+        'sparkify.grant_reader sparkify.grant_writer sparkify.revoke_access sparkify_internal.grant_part
+         sparkify_internal.estimate_rows sparkify_internal.models_marked_here
+         sparkify_internal.note_users sparkify_internal.note_all_users sparkify_internal.note_deleted_tracks
+         sparkify_internal.note_plays sparkify_internal.note_lists sparkify_internal.mark_stale
+         sparkify_internal.mark_stale_by_tracks sparkify_internal.mark_stale_by_totals
+         sparkify_internal.renew_fingerprints sparkify_internal.delete_of_models sparkify_internal.delete_of_users
+         sparkify_internal.forget_recommended sparkify_internal.require_table'),
+    ('owner', 'relation', 'SELECT',
+        'sparkify_internal.stated_privileges sparkify_internal.play_totals sparkify_internal.play_changes
+         sparkify_internal.list_totals sparkify_internal.recommended_totals sparkify_internal.list_changes
+         sparkify_internal.changed_plays sparkify_internal.touched_plays sparkify_internal.play_corrections
+         sparkify_internal.plays_stale sparkify_internal.changed_lists
+         sparkify.models_model_id_seq sparkify.recommendation_lists_list_id_seq');
+
+-- PostgreSQL lets everybody execute a new function: take that back from each.
+DO $$
+DECLARE
+    statement text;
+BEGIN
+    FOR statement IN
+        SELECT pg_catalog.format('REVOKE ALL ON ROUTINE %s FROM PUBLIC', p.oid::pg_catalog.regprocedure)
+        FROM pg_catalog.pg_proc AS p
+        WHERE p.pronamespace IN ('sparkify'::pg_catalog.regnamespace, 'sparkify_internal'::pg_catalog.regnamespace)
+    LOOP
+        EXECUTE statement;
+    END LOOP;
+END $$;
