@@ -124,7 +124,11 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM sparkify_internal.require_table(TG_RELID, 'sparkify.models');
     IF TG_OP = 'TRUNCATE' THEN
-        TRUNCATE sparkify.track_embeddings, sparkify.genre_embeddings, sparkify.user_vectors, sparkify.recommendation_lists;
+        -- TRUNCATE would refuse where the same statement empties one of them, too.
+        DELETE FROM sparkify.track_embeddings;
+        DELETE FROM sparkify.genre_embeddings;
+        DELETE FROM sparkify.user_vectors;
+        DELETE FROM sparkify.recommendation_lists;
     ELSE
         DELETE FROM sparkify.track_embeddings WHERE model_id IN (SELECT model_id FROM old_rows);
         DELETE FROM sparkify.genre_embeddings WHERE model_id IN (SELECT model_id FROM old_rows);
@@ -142,7 +146,9 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM sparkify_internal.require_table(TG_RELID, 'sparkify.users');
     IF TG_OP = 'TRUNCATE' THEN
-        TRUNCATE sparkify.user_vectors, sparkify.recommendation_lists, sparkify.simulated_tastes;
+        DELETE FROM sparkify.user_vectors;
+        DELETE FROM sparkify.recommendation_lists;
+        DELETE FROM sparkify.simulated_tastes;
     ELSE
         DELETE FROM sparkify.user_vectors WHERE user_id IN (SELECT user_id FROM old_rows);
         DELETE FROM sparkify.recommendation_lists WHERE user_id IN (SELECT user_id FROM old_rows);

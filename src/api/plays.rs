@@ -7,7 +7,7 @@ use crate::error::or_raise;
 use crate::interrupt::interrupt;
 use crate::storage::plays;
 
-#[pg_extern(schema = "sparkify_internal", stable, parallel_restricted)]
+#[pg_extern(schema = "sparkify_internal", stable, parallel_restricted, security_definer)]
 #[search_path(pg_catalog, pg_temp)]
 fn count_plays() -> TableIterator<
     'static,
