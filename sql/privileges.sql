@@ -41,14 +41,14 @@ INSERT INTO sparkify_internal.stated_privileges (part, kind, privileges, objects
          sparkify_internal.current_plays'),
 
     ('writer', 'function', 'EXECUTE',
-        'sparkify.ingest_events sparkify_internal.read_played_at sparkify.forget_user'),
+        'sparkify.ingest_events sparkify_internal.read_played_at sparkify.load_tracks sparkify.forget_user'),
     ('writer', 'relation', 'INSERT, UPDATE, DELETE',
         'sparkify.tracks sparkify.users sparkify.listening_events'),
     ('writer', 'relation', 'SELECT, INSERT',
         'sparkify.raw_tracks sparkify.rejected_events'),
 
     ('operator', 'function', 'EXECUTE',
-        'sparkify.load_tracks sparkify.clean_tracks sparkify.generate_tracks
+        'sparkify.clean_tracks sparkify.generate_tracks
          sparkify.generate_users sparkify.generate_events sparkify.reset_simulation sparkify.simulation_report
          sparkify.build_embeddings sparkify.activate_model sparkify.build_user_vectors
          sparkify.refresh_recommendations sparkify.refresh_summaries sparkify.validate
