@@ -17,6 +17,7 @@ use pgrx::datum::DatumWithOid;
 use pgrx::varlena::{text_to_rust_str_unchecked, varatt_is_1b_e, varatt_is_4b_c};
 use pgrx::{FromDatum, PgSqlErrorCode, pg_guard, pg_sys};
 
+use super::json::{self, Weights};
 use crate::error::raise;
 
 thread_local! {
@@ -93,11 +94,11 @@ impl<'a> Row<'a> {
         Some(u128::from_be_bytes(unsafe { *datum.cast_mut_ptr::<[u8; 16]>() }))
     }
 
-    /// A `jsonb` value.
-    pub fn jsonb(&self, column: usize) -> Option<serde_json::Value> {
+    /// The numbers by name in a `jsonb` object; `None` for NULL.
+    pub fn weights(&self, column: usize) -> Option<Weights> {
         let datum = self.datum(column, pg_sys::JSONBOID)?;
         // SAFETY: the datum was checked to be a jsonb that is not null.
-        unsafe { pgrx::JsonB::from_datum(datum, false) }.map(|json| json.0)
+        Some(unsafe { json::weights(datum) })
     }
 
     /// A `text[]` value; elements that are NULL are left out.
@@ -193,8 +194,13 @@ fn plan(sql: &str, args: &[DatumWithOid]) -> pg_sys::SPIPlanPtr {
     }
 }
 
-/// Arguments in the form the executor takes, in memory of the open connection.
+/// Arguments in the form the executor takes, in memory of the open connection; no list
+/// where there are none, as the server itself has it: extensions that copy the list
+/// count on that.
 fn bind(args: &[DatumWithOid]) -> pg_sys::ParamListInfo {
+    if args.is_empty() {
+        return std::ptr::null_mut();
+    }
     // SAFETY: connected; the list has room for as many parameters as are written.
     unsafe {
         let list = pg_sys::makeParamList(args.len() as i32);
