@@ -19,6 +19,7 @@ use pgrx::{FromDatum, PgSqlErrorCode, pg_guard, pg_sys};
 
 use super::json::{self, Weights};
 use crate::error::raise;
+use crate::memory;
 
 thread_local! {
     /// Kept plans by statement text. Plans outlive transactions and are revalidated by the server.
@@ -101,12 +102,26 @@ impl<'a> Row<'a> {
         Some(unsafe { json::weights(datum) })
     }
 
-    /// A `text[]` value; elements that are NULL are left out.
+    /// A copy of a `text` value; empty for NULL.
+    pub fn owned(&self, column: usize) -> String {
+        memory::owned(self.text(column).unwrap_or_default())
+    }
+
+    /// A `text[]` value of any number of dimensions; elements that are NULL are left out.
     pub fn texts(&self, column: usize) -> Option<Vec<String>> {
         let datum = self.datum(column, pg_sys::TEXTARRAYOID)?;
         // SAFETY: the datum was checked to be a text array that is not null.
-        let elements = unsafe { Vec::<Option<String>>::from_datum(datum, false) }?;
-        Some(elements.into_iter().flatten().collect())
+        let elements = unsafe { pgrx::Array::<&str>::from_datum(datum, false) }?;
+        let mut texts = Vec::new();
+        for (at, text) in elements.iter().enumerate() {
+            if at % 4096 == 4095 {
+                crate::interrupt::interrupt();
+            }
+            if let Some(text) = text {
+                memory::push(&mut texts, memory::owned(text), "the elements of an array");
+            }
+        }
+        Some(texts)
     }
 
     /// A `real[]` value of at most one dimension and without NULL elements; `None` for any other.
@@ -137,6 +152,7 @@ struct Connection(PhantomData<*const ()>);
 
 impl Connection {
     fn open() -> Connection {
+        memory::begin();
         // SAFETY: called in a backend with a transaction, from its only thread.
         let code = unsafe { pg_sys::SPI_connect() };
         expect(code, pg_sys::SPI_OK_CONNECT as i32, "connect");
@@ -289,6 +305,7 @@ unsafe extern "C-unwind" fn receive(
             nulls: std::slice::from_raw_parts((*slot).tts_isnull, columns),
             types: &receiver.types,
         };
+        memory::check();
         let before = pg_sys::MemoryContextSwitchTo(receiver.memory);
         let more = (receiver.each)(&row);
         pg_sys::MemoryContextSwitchTo(before);
