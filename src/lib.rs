@@ -8,6 +8,7 @@
 mod api;
 mod error;
 mod interrupt;
+mod memory;
 mod storage;
 
 /// The schema of what is not for users; made by `sql/schemas.sql`.
