@@ -15,6 +15,7 @@ use sparkify_core::simulate::{
 use super::progress::Progress;
 use crate::error::{in_range, or_raise, raise, required};
 use crate::interrupt::interrupt;
+use crate::memory;
 use crate::storage::simulation::Snapshot::{self, Callers, Fresh};
 use crate::storage::simulation::{self as storage, State, StoredUser};
 
@@ -54,7 +55,7 @@ fn generate_users(
     let (catalogue, _) = load_catalogue(Fresh, &SimulationOptions::default());
     let mut taken = HashSet::new();
     storage::taken_ids(|id| {
-        taken.insert(id.to_owned());
+        memory::add(&mut taken, memory::owned(id), "ids of users");
     });
     let mut written = 0;
     for first in (0..n).step_by(BATCH as usize) {
@@ -157,7 +158,7 @@ fn generate_events(
     let mut begun = 0;
     let written = sim.run(&listeners, (from, until), 1, &interrupt, |next| {
         storage::write_plays(&user_ids, &track_ids, &mut |plays| {
-            let more = next(plays);
+            let more = or_raise(next(plays));
             // Plays come by user, in the users' order.
             if let Some(play) = plays.last() {
                 progress.advance((play.user as usize).saturating_sub(begun));
@@ -203,12 +204,13 @@ fn simulation_report() -> TableIterator<
     let tracks = indices(&track_ids);
     let (mut user_ids, mut users) = (Vec::new(), Vec::new());
     storage::read_users(Callers, |user| {
-        users.push(ReportedUser { age: user.age, liked: liked(&user, &catalogue) });
-        user_ids.push(user.user_id);
+        let liked = liked(&user, &catalogue);
+        memory::push(&mut users, ReportedUser { age: user.age, liked }, "users");
+        memory::push(&mut user_ids, user.user_id, "users");
     });
     let known = indices(&user_ids);
-    let mut report =
-        Report::new(&users, track_ids.len(), |track| catalogue.genres_of(track), &options);
+    let genres_of = |track| catalogue.genres_of(track);
+    let mut report = or_raise(Report::new(&users, track_ids.len(), genres_of, &options));
     let mut current = (String::new(), 0);
     let mut strangers = users.len() as u32;
     storage::read_plays(|play| {
@@ -219,16 +221,17 @@ fn simulation_report() -> TableIterator<
             });
             current = (play.user_id.to_owned(), user);
         }
-        report.add(ReportedPlay {
+        let play = ReportedPlay {
             user: current.1,
             track: tracks.get(play.track_id).copied(),
             played_at: play.played_at,
             ms_played: play.ms_played,
             skipped: play.skipped,
             session: play.session_id.map(|id| text_key(id, 0)),
-        });
+        };
+        or_raise(report.add(play));
     });
-    let rows = report.finish().into_iter().map(|row| {
+    let rows = or_raise(report.finish()).into_iter().map(|row| {
         let within = row.within();
         (row.metric, row.source.to_owned(), row.target, row.tolerance, row.measured, within)
     });
@@ -242,7 +245,14 @@ fn liked(user: &StoredUser, catalogue: &Catalogue) -> Vec<u32> {
 }
 
 fn indices(ids: &[String]) -> HashMap<&str, u32> {
-    ids.iter().enumerate().map(|(i, id)| (id.as_str(), i as u32)).collect()
+    let mut indices = HashMap::new();
+    for (id, index) in ids.iter().zip(0u32..) {
+        if index.is_multiple_of(4096) {
+            interrupt();
+        }
+        memory::put(&mut indices, id.as_str(), index, "ids");
+    }
+    indices
 }
 
 /// The catalogue and the ids of its tracks; raises where there are none.
@@ -250,11 +260,11 @@ fn load_catalogue(snapshot: Snapshot, options: &SimulationOptions) -> (Catalogue
     let mut builder = CatalogueBuilder::default();
     let mut ids = Vec::new();
     storage::read_tracks(snapshot, |track| {
-        ids.push(track.track_id.to_owned());
-        builder.add(track);
+        memory::push(&mut ids, memory::owned(track.track_id), "ids of tracks");
+        or_raise(builder.add(track));
     });
     interrupt();
-    (or_raise(builder.build(options)), ids)
+    (or_raise(builder.build(options, &interrupt)), ids)
 }
 
 /// All users with their tastes. Who has none gets one, kept for the next time; who has not
@@ -283,19 +293,23 @@ fn load_listeners(
         let bound = Taste::bind(&record, arrives_at, catalogue)
             .or_else(|| Taste::bind(&derived(), arrives_at, catalogue));
         if let Some(taste) = bound {
-            listeners.push(Listener { key, age: user.age, taste });
+            memory::push(&mut listeners, Listener { key, age: user.age, taste }, "users");
             if !kept {
-                tastes.push((user.user_id.clone(), record, arrives_at));
+                memory::push(&mut tastes, (user.user_id.clone(), record, arrives_at), "users");
             } else if user.arrives_at.is_none() {
-                arrivals.push((user.user_id.clone(), arrives_at));
+                memory::push(&mut arrivals, (user.user_id.clone(), arrives_at), "users");
             }
-            ids.push(user.user_id);
+            memory::push(&mut ids, user.user_id, "users");
         }
     });
-    let new: Vec<_> =
-        tastes.iter().map(|(id, taste, at)| (id.as_str(), taste, Some(*at))).collect();
-    storage::write_tastes(&new);
-    storage::set_arrivals(&arrivals);
+    for tastes in tastes.chunks(BATCH as usize) {
+        let new: Vec<_> =
+            tastes.iter().map(|(id, taste, at)| (id.as_str(), taste, Some(*at))).collect();
+        storage::write_tastes(&new);
+    }
+    for arrivals in arrivals.chunks(BATCH as usize) {
+        storage::set_arrivals(arrivals);
+    }
     if ids.is_empty() {
         raise(
             PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
