@@ -70,7 +70,31 @@ fn generate_users(
         let tastes: Vec<_> = people.iter().map(|p| (&*p.user_id, &p.taste, clock)).collect();
         storage::write_tastes(&tastes);
     }
+    say_who_is_new(written, u64::from(n), clock);
     written as i64
+}
+
+/// A NOTICE where fewer users were written than one may have expected, or without a past.
+fn say_who_is_new(written: u64, asked: u64, clock: Option<i64>) {
+    if written < asked {
+        pgrx::notice!("{written} of {asked} users are new: the others are there already");
+    }
+    if let Some(clock) = clock.filter(|_| written > 0) {
+        pgrx::notice!(
+            "a simulation runs: new users arrive where it stands, at {}, and have no plays before; run reset_simulation() and generate_events() for a past",
+            storage::shown(clock)
+        );
+    }
+}
+
+/// A NOTICE where a call could not write much.
+fn say_how_many(written: u64, users: usize, from: i64, until: i64) {
+    if (written as usize) < users {
+        let (from, until) = (storage::shown(from), storage::shown(until));
+        pgrx::notice!(
+            "{written} plays of {users} users in the simulated time from {from} to {until}: a longer time, by a later until, has more"
+        );
+    }
 }
 
 #[pg_extern(volatile, parallel_unsafe)]
@@ -99,6 +123,7 @@ fn generate_events(
     coherence: default!(Option<f64>, 0.85),
     skip_rate: default!(Option<f64>, 0.486),
     skip_taste: default!(Option<f64>, 1.0),
+    include_real_users: default!(Option<bool>, false),
 ) -> i64 {
     let options = SimulationOptions {
         events_per_user: required(events_per_user, "events_per_user"),
@@ -119,6 +144,7 @@ fn generate_events(
         skip_taste: required(skip_taste, "skip_taste"),
     };
     or_raise(options.check());
+    let everyone = required(include_real_users, "include_real_users");
     let seed = required(seed, "seed");
     let until = time(until, "until");
     let since = since.map(|since| time(Some(since), "since"));
@@ -127,6 +153,10 @@ fn generate_events(
     if let Some(state) = &state {
         check_same(state, seed, &options, since);
         if until <= state.simulated_until {
+            pgrx::notice!(
+                "simulated time stands at {} already: give a later until, or run reset_simulation()",
+                storage::shown(state.simulated_until)
+            );
             return 0;
         }
     }
@@ -141,7 +171,7 @@ fn generate_events(
     }
     let from = state.as_ref().map_or(started_at, |state| state.simulated_until);
     let begins = state.is_none();
-    let (user_ids, listeners) = load_listeners(&catalogue, &options, seed, from, begins);
+    let (user_ids, listeners) = load_listeners(&catalogue, &options, seed, from, begins, everyone);
     let sim = match &state {
         Some(state) => {
             or_raise(Simulation::new(catalogue, options.clone(), calibration(state), started_at))
@@ -167,6 +197,7 @@ fn generate_events(
             more
         })
     });
+    say_how_many(written, listeners.len(), from, until);
     storage::save(State {
         seed,
         options: json(&options),
@@ -267,7 +298,8 @@ fn load_catalogue(snapshot: Snapshot, options: &SimulationOptions) -> (Catalogue
     (or_raise(builder.build(options, &interrupt)), ids)
 }
 
-/// All users with their tastes. Who has none gets one, kept for the next time; who has not
+/// The simulated users with their tastes, or `everyone`, of whom who has no taste gets one,
+/// kept for the next time; who has not
 /// arrived yet does so where the clock stands, or when the simulation begins somewhere in a
 /// growth that ends `days` later.
 fn load_listeners(
@@ -276,11 +308,17 @@ fn load_listeners(
     seed: i64,
     clock: i64,
     begins: bool,
+    everyone: bool,
 ) -> (Vec<String>, Vec<Listener>) {
     let (mut ids, mut listeners) = (Vec::new(), Vec::new());
     let (mut tastes, mut arrivals) = (Vec::new(), Vec::new());
     let end = clock + i64::from(options.days) * DAY;
+    let mut real = 0u64;
     storage::read_users(Fresh, |user| {
+        if user.taste.is_none() && !everyone {
+            real += 1;
+            return;
+        }
         let key = text_key(&user.user_id, seed as u64);
         let grown = if begins { arrival(key, end, options.doubling_days) } else { clock };
         let arrives_at = user.arrives_at.unwrap_or(grown);
@@ -311,10 +349,18 @@ fn load_listeners(
         storage::set_arrivals(arrivals);
     }
     if ids.is_empty() {
-        raise(
-            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-            "there are no users",
-            Some("Run SELECT sparkify.generate_users(), or insert users."),
+        let (message, hint) = match real {
+            0 => ("there are no users", "Run SELECT sparkify.generate_users(), or insert users."),
+            _ => (
+                "there are no simulated users",
+                "Run SELECT sparkify.generate_users(), or give include_real_users => true to write plays of the users that are there.",
+            ),
+        };
+        raise(PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, message, Some(hint));
+    }
+    if real > 0 {
+        pgrx::notice!(
+            "{real} users that were not simulated get no plays: include_real_users => true writes theirs, too"
         );
     }
     (ids, listeners)

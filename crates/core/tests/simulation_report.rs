@@ -93,6 +93,15 @@ fn the_mean_of_events_is_met_also_by_light_listeners() {
 }
 
 #[test]
+fn few_plays_are_measured_and_not_judged() {
+    let options = SimulationOptions { events_per_user: 20, ..Default::default() };
+    let (plays, rows) = measure(catalogue(3000, 30, &options), &options, 300, 1);
+    assert!(plays < 100_000);
+    assert!(rows.iter().filter(|row| row.measured.is_some()).count() > 20);
+    assert!(rows.iter().all(|row| row.within().is_none()), "{rows:?}");
+}
+
+#[test]
 fn an_empty_report_has_no_measures() {
     let options = SimulationOptions::default();
     let genres_of = |_: u32| -> &'static [u32] { &[] };

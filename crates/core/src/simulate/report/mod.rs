@@ -2,7 +2,8 @@
 //!
 //! Plays are given one by one, each user's together and in the order of time; room is
 //! that of one user's plays and two numbers a track. A measure that the plays cannot
-//! give (no user of the age, say) is `None`. Tolerances are meant for a million plays.
+//! give (no user of the age, say) is `None`. Tolerances are meant for a million plays;
+//! below a tenth of that nothing is judged.
 
 use super::activity::{DAY_STARTS, day_of, is_weekend};
 use super::skip::LAMERE_WITHIN;
@@ -17,6 +18,8 @@ mod targets;
 
 /// Users with fewer plays do not show their habits.
 const ENOUGH_PLAYS: usize = 20;
+/// Fewer plays, or of fewer users, miss targets by chance.
+const ENOUGH: (u64, usize) = (100_000, 200);
 /// Plays of one track by one user from which on rise and fade can be seen.
 const OFTEN: usize = 7;
 
@@ -59,12 +62,17 @@ pub struct Metric {
     pub tolerance: f64,
     /// What was measured.
     pub measured: Option<f64>,
+    /// Whether there is enough of it to hold it against the target.
+    pub enough: bool,
 }
 
 impl Metric {
-    /// Whether the measure is within the tolerance; `None` if there is none.
+    /// Whether the measure is within the tolerance; `None` if there is none, or too few plays
+    /// to tell.
     pub fn within(&self) -> Option<bool> {
-        self.measured.map(|m| (m - self.target).abs() <= self.tolerance + 1e-12)
+        self.measured
+            .filter(|_| self.enough)
+            .map(|m| (m - self.target).abs() <= self.tolerance + 1e-12)
     }
 }
 
