@@ -6,6 +6,10 @@ use pgrx::{JsonB, PgSqlErrorCode};
 use super::turns::{self, Work};
 use super::{bulk, spi};
 use crate::error::raise;
+use crate::memory;
+
+/// What memory is asked for.
+const CENTROIDS: &str = "the centroids of genres";
 
 /// Days after which a play weighs half, where a model does not say otherwise.
 const DEFAULT_HALF_LIFE_DAYS: f64 = 30.0;
@@ -223,7 +227,8 @@ pub fn genre_embeddings(
         &[model_id.into(), genres],
         |row| {
             if let (Some(genre), Some(centroid)) = (row.text(0), row.reals(1)) {
-                centroids.insert(genre.to_owned(), centroid.to_vec());
+                let centroid = memory::collected(centroid.iter().copied(), CENTROIDS);
+                memory::put(&mut centroids, memory::owned(genre), centroid, CENTROIDS);
             }
         },
     );

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use sparkify_core::rank::{Index, Ranked};
 
 use super::{bulk, spi};
+use crate::memory;
 
 /// What a result shows of a track.
 pub struct TrackRow {
@@ -24,14 +25,12 @@ pub fn tracks(track_ids: Vec<&str>) -> HashMap<String, TrackRow> {
          WHERE track_id = ANY ($1)",
         &[track_ids.into()],
         |row| {
-            rows.insert(
-                row.text(0).unwrap_or_default().to_owned(),
-                TrackRow {
-                    track_name: row.text(1).unwrap_or_default().to_owned(),
-                    primary_artist: row.text(2).map(str::to_owned),
-                    genre: row.text(3).map(str::to_owned),
-                },
-            );
+            let track = TrackRow {
+                track_name: row.owned(1),
+                primary_artist: row.text(2).map(memory::owned),
+                genre: row.text(3).map(memory::owned),
+            };
+            memory::put(&mut rows, row.owned(0), track, "tracks");
         },
     );
     rows
@@ -60,8 +59,8 @@ pub fn track_exists(track_id: &str) -> bool {
 
 /// By position in the index: the plays so far, and the catalogue's popularity (0 where unknown).
 pub fn popularity(index: &Index) -> (Vec<u64>, Vec<i32>) {
-    let mut plays = vec![0; index.len()];
-    let mut popularity = vec![0; index.len()];
+    let mut plays = memory::filled(0, index.len(), "the popularity of tracks");
+    let mut popularity = memory::filled(0, index.len(), "the popularity of tracks");
     spi::select("SELECT track_id, plays FROM sparkify.track_plays", &[], |row| {
         if let Some(at) = row.text(0).and_then(|id| index.position(id)) {
             plays[at as usize] = row.i64(1).unwrap_or_default() as u64;
@@ -77,7 +76,7 @@ pub fn popularity(index: &Index) -> (Vec<u64>, Vec<i32>) {
 
 /// Positions in the index of tracks that are gone from the catalogue, under a new snapshot.
 pub fn deleted_positions(index: &Index) -> Vec<u32> {
-    let mut alive = vec![false; index.len()];
+    let mut alive = memory::filled(false, index.len(), "the tracks that are there");
     // Tracks mostly come in the order of their ids, which is that of the positions.
     let mut next = 0;
     spi::select_now("SELECT track_id FROM sparkify.tracks", &[], |row| {
@@ -89,7 +88,8 @@ pub fn deleted_positions(index: &Index) -> Vec<u32> {
             next = at + 1;
         }
     });
-    (0..index.len() as u32).filter(|&at| !alive[at as usize]).collect()
+    let deleted = (0..index.len() as u32).filter(|&at| !alive[at as usize]);
+    memory::collected(deleted, "the tracks that are gone")
 }
 
 /// A user's vector as it is stored.

@@ -21,6 +21,10 @@ use std::collections::{HashMap, HashSet};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::track::{EXPLICIT, FEATURES, RAW_COLUMNS, Track};
+use crate::{Interrupt, Result, memory};
+
+/// What memory is asked for.
+const WHAT: &str = "raw rows and the tracks that come of them";
 
 /// One raw row, in the order of [`RAW_COLUMNS`]; `None` and the empty text are the same.
 pub type RawTrack<'a> = [Option<&'a str>; RAW_COLUMNS.len()];
@@ -109,19 +113,22 @@ pub struct Cleaner {
 }
 
 /// The hash that stands for a row: equal for rows whose columns are all equal.
-#[must_use]
-pub fn row_hash(row: &RawTrack) -> u128 {
+///
+/// # Errors
+/// [`crate::Error::OutOfMemory`] for a row that is too long.
+pub fn row_hash(row: &RawTrack) -> Result<u128> {
     hash_into(row, &mut Vec::with_capacity(512))
 }
 
-fn hash_into(row: &RawTrack, bytes: &mut Vec<u8>) -> u128 {
+fn hash_into(row: &RawTrack, bytes: &mut Vec<u8>) -> Result<u128> {
     bytes.clear();
     for value in row {
         let value = value.unwrap_or_default();
+        memory::reserve(bytes, value.len().saturating_add(8), WHAT)?;
         bytes.extend_from_slice(&(value.len() as u64).to_le_bytes());
         bytes.extend_from_slice(value.as_bytes());
     }
-    xxh3_128(bytes)
+    Ok(xxh3_128(bytes))
 }
 
 impl Cleaner {
@@ -133,16 +140,19 @@ impl Cleaner {
 
     /// Reads a row. Its index, if it came with one, is kept where the row is refused
     /// and plays no part otherwise.
-    pub fn push(&mut self, row: &RawTrack, row_index: Option<&str>) {
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`] where there is no room for another row.
+    pub fn push(&mut self, row: &RawTrack, row_index: Option<&str>) -> Result<()> {
         self.read += 1;
-        let hash = hash_into(row, &mut self.bytes);
+        let hash = hash_into(row, &mut self.bytes)?;
         let text = |column: usize| row[column].map(str::trim).filter(|text| !text.is_empty());
         let artists = text(ARTISTS).filter(|artists| split_artists(artists).next().is_some());
         let (Some(track_id), Some(artists), Some(track_name)) =
             (text(TRACK_ID), artists, text(TRACK_NAME))
         else {
             self.rows_refused += 1;
-            if self.refused.insert(hash) {
+            if memory::add(&mut self.refused, hash, WHAT)? {
                 let needed = [
                     ("track_id", text(TRACK_ID)),
                     ("artists", artists),
@@ -153,17 +163,20 @@ impl Cleaner {
                     .filter(|(_, value)| value.is_none())
                     .map(|(name, _)| *name)
                     .collect();
-                self.refusals.push(Refusal {
-                    row_index: row_index.map(str::to_owned),
-                    row: row.iter().map(|value| value.map(str::to_owned)).collect(),
+                let refusal = Refusal {
+                    row_index: owned(row_index)?,
+                    row: row.iter().map(|value| owned(*value)).collect::<Result<_>>()?,
                     reason: format!("no {}", lacking.join(", no ")),
-                });
+                };
+                memory::push(&mut self.refusals, refusal, WHAT)?;
             }
-            return;
+            return Ok(());
         };
-        if !self.seen.insert(hash) {
-            return;
+        if !memory::add(&mut self.seen, hash, WHAT)? {
+            return Ok(());
         }
+        memory::reserve_in(&mut self.places, WHAT)?;
+        memory::reserve(&mut self.tracks, 1, WHAT)?;
         let genre = text(GENRE);
         let values = Values::parse(row);
         let fill = |genres| Merged {
@@ -200,11 +213,14 @@ impl Cleaner {
                 }
             }
         }
+        Ok(())
     }
 
     /// The catalogue of the rows read.
-    #[must_use]
-    pub fn finish(self) -> Cleaned {
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`] where there is no room to sort the tracks.
+    pub fn finish(self, interrupt: Interrupt) -> Result<Cleaned> {
         let merged = self.tracks;
         let columns = FEATURES.iter().map(|feature| feature.name).chain([EXPLICIT]);
         let repaired = columns
@@ -214,7 +230,7 @@ impl Cleaner {
             })
             .collect();
         let distinct = self.seen.len() as u64;
-        Cleaned {
+        Ok(Cleaned {
             read: self.read,
             refused: self.rows_refused,
             exact_duplicates: self.read - self.rows_refused - distinct,
@@ -222,25 +238,32 @@ impl Cleaner {
             failed_analyses: merged.iter().filter(|m| m.failed).count() as u64,
             repaired,
             refusals: self.refusals,
-            tracks: in_order(merged),
-        }
+            tracks: in_order(merged, interrupt)?,
+        })
     }
 }
 
 /// The tracks by id. Places are sorted, since tracks are large to move about,
 /// with the first bytes of the ids beside them, since the rest lies far away.
-fn in_order(merged: Vec<Merged>) -> Vec<Track> {
-    let mut tracks: Vec<Option<Track>> =
-        merged.into_iter().map(|merged| Some(merged.into_track())).collect();
+fn in_order(merged: Vec<Merged>, interrupt: Interrupt) -> Result<Vec<Track>> {
+    interrupt();
+    let tracks = merged.into_iter().map(|merged| Some(merged.into_track()));
+    let mut tracks: Vec<Option<Track>> = memory::collected(tracks, WHAT)?;
+    interrupt();
     let id = |place: usize| tracks[place].as_ref().map(|track| track.track_id.as_bytes());
-    let mut places: Vec<(u128, usize)> = (0..tracks.len())
-        .map(|place| {
-            let first = id(place).into_iter().flatten().take(16).enumerate();
-            (first.fold(0, |key, (i, byte)| key | u128::from(*byte) << (120 - 8 * i)), place)
-        })
-        .collect();
+    let places = (0..tracks.len()).map(|place| {
+        let first = id(place).into_iter().flatten().take(16).enumerate();
+        (first.fold(0, |key, (i, byte)| key | u128::from(*byte) << (120 - 8 * i)), place)
+    });
+    let mut places: Vec<(u128, usize)> = memory::collected(places, WHAT)?;
+    interrupt();
     places.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| id(a.1).cmp(&id(b.1))));
-    places.into_iter().filter_map(|(_, place)| tracks[place].take()).collect()
+    interrupt();
+    memory::collected(places.into_iter().filter_map(|(_, place)| tracks[place].take()), WHAT)
+}
+
+fn owned(text: Option<&str>) -> Result<Option<String>> {
+    text.map(|text| memory::owned(text, WHAT)).transpose()
 }
 
 /// Whether a row is to be kept rather than the one kept so far.

@@ -17,8 +17,8 @@ fn row<'a>(changes: &[(&str, &'a str)]) -> RawTrack<'a> {
 
 fn clean(rows: &[RawTrack]) -> Cleaned {
     let mut cleaner = Cleaner::new();
-    rows.iter().for_each(|row| cleaner.push(row, None));
-    cleaner.finish()
+    rows.iter().for_each(|row| cleaner.push(row, None).unwrap());
+    cleaner.finish(&|| ()).unwrap()
 }
 
 fn repaired(cleaned: &Cleaned) -> Vec<(&str, u64)> {
@@ -223,9 +223,9 @@ fn owned_row() -> impl Strategy<Value = OwnedRow> {
 fn clean_owned(rows: &[OwnedRow]) -> Cleaned {
     let mut cleaner = Cleaner::new();
     for row in rows {
-        cleaner.push(&std::array::from_fn(|column| row[column].as_deref()), None);
+        cleaner.push(&std::array::from_fn(|column| row[column].as_deref()), None).unwrap();
     }
-    cleaner.finish()
+    cleaner.finish(&|| ()).unwrap()
 }
 
 /// The rows a track would be delivered as: one for each genre.

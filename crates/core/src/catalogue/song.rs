@@ -12,28 +12,39 @@
 
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::{Result, memory};
+
 /// The key shared by all versions of a song: equal for names and artists that
 /// differ only in letter case and surrounding white space.
-pub fn song_key<'a>(name: &str, artists: impl IntoIterator<Item = &'a str>) -> u128 {
+///
+/// # Errors
+/// [`crate::Error::OutOfMemory`] for texts that are too long.
+pub fn song_key<'a>(name: &str, artists: impl IntoIterator<Item = &'a str>) -> Result<u128> {
     let mut pieces = Vec::with_capacity(128);
-    push_piece(&mut pieces, name);
+    push_piece(&mut pieces, name)?;
     for artist in artists {
-        push_piece(&mut pieces, artist);
+        push_piece(&mut pieces, artist)?;
     }
-    xxh3_128(&pieces)
+    Ok(xxh3_128(&pieces))
 }
 
-fn push_piece(pieces: &mut Vec<u8>, text: &str) {
+fn push_piece(pieces: &mut Vec<u8>, text: &str) -> Result<()> {
     let text = text.trim();
     let at = pieces.len();
+    // A letter takes at most three times as many bytes in lower case.
+    let most = if text.is_ascii() { text.len() } else { text.len().saturating_mul(3) };
+    memory::reserve(pieces, most.saturating_add(8), "the key of a song")?;
     pieces.extend_from_slice(&[0; 8]);
     if text.is_ascii() {
         pieces.extend(text.bytes().map(|byte| byte.to_ascii_lowercase()));
     } else {
+        // What the standard library's conversion will ask for can be had.
+        drop(memory::filled(0u8, most.saturating_mul(2), "the key of a song")?);
         pieces.extend_from_slice(text.to_lowercase().as_bytes());
     }
     let length = (pieces.len() - at - 8) as u64;
     pieces[at..at + 8].copy_from_slice(&length.to_le_bytes());
+    Ok(())
 }
 
 #[cfg(test)]
@@ -42,22 +53,22 @@ mod tests {
 
     #[test]
     fn case_and_surrounding_space_do_not_matter() {
-        let key = song_key("Hello", ["Adele", "Björk"]);
-        assert_eq!(key, song_key("  hELLO\t", ["ADELE ", " BJÖRK"]));
-        assert_eq!(song_key("ΟΔΟΣ", ["Ä"]), song_key("οδος", ["ä"]));
+        let key = song_key("Hello", ["Adele", "Björk"]).unwrap();
+        assert_eq!(key, song_key("  hELLO\t", ["ADELE ", " BJÖRK"]).unwrap());
+        assert_eq!(song_key("ΟΔΟΣ", ["Ä"]).unwrap(), song_key("οδος", ["ä"]).unwrap());
     }
 
     #[test]
     fn pieces_cannot_run_into_each_other() {
         let keys = [
-            song_key("a", ["b", "c"]),
-            song_key("a", ["bc"]),
-            song_key("ab", ["c"]),
-            song_key("abc", []),
-            song_key("a", ["c", "b"]),
-            song_key("a", ["b", "c", ""]),
-            song_key("a b", ["c"]),
-            song_key("", []),
+            song_key("a", ["b", "c"]).unwrap(),
+            song_key("a", ["bc"]).unwrap(),
+            song_key("ab", ["c"]).unwrap(),
+            song_key("abc", []).unwrap(),
+            song_key("a", ["c", "b"]).unwrap(),
+            song_key("a", ["b", "c", ""]).unwrap(),
+            song_key("a b", ["c"]).unwrap(),
+            song_key("", []).unwrap(),
         ];
         for (i, key) in keys.iter().enumerate() {
             assert!(!keys[..i].contains(key), "key {i} is not unique");
@@ -69,6 +80,9 @@ mod tests {
     // and the value is the one of another implementation (Python's xxhash).
     #[test]
     fn stays_the_same_for_ever() {
-        assert_eq!(song_key("Hello", ["Adele"]), 0xd987_2b72_cbf9_c41c_1f35_165e_a9bd_a8ac);
+        assert_eq!(
+            song_key("Hello", ["Adele"]).unwrap(),
+            0xd987_2b72_cbf9_c41c_1f35_165e_a9bd_a8ac
+        );
     }
 }
