@@ -10,20 +10,11 @@ use crate::error::{raise, required};
 use crate::storage::history::{self, Counts};
 use crate::storage::history_file;
 
-type Report = TableIterator<
-    'static,
-    (
-        name!(accepted, i64),
-        name!(duplicate, i64),
-        name!(unmatched, i64),
-        name!(passed_over, i64),
-        name!(rejected, i64),
-    ),
->;
+type Row = (i64, i64, i64, i64, i64);
 
-fn report(counts: Counts) -> Report {
+fn row(counts: Counts) -> Row {
     let Counts { accepted, duplicate, unmatched, passed_over, rejected } = counts;
-    TableIterator::once((accepted, duplicate, unmatched, passed_over, rejected))
+    (accepted, duplicate, unmatched, passed_over, rejected)
 }
 
 #[pg_extern(volatile, parallel_unsafe)]
@@ -32,9 +23,18 @@ fn load_history(
     path: Option<&str>,
     user_id: Option<&str>,
     format: default!(Option<&str>, "'auto'"),
-) -> Report {
+) -> TableIterator<
+    'static,
+    (
+        name!(accepted, i64),
+        name!(duplicate, i64),
+        name!(unmatched, i64),
+        name!(passed_over, i64),
+        name!(rejected, i64),
+    ),
+> {
     let (path, user_id, format) = (required(path, "path"), listener(user_id), named(format));
-    report(history_file::load(path, user_id, format))
+    TableIterator::once(row(history_file::load(path, user_id, format)))
 }
 
 #[pg_extern(volatile, parallel_unsafe)]
@@ -43,20 +43,44 @@ fn import_history(
     history: Option<JsonB>,
     user_id: Option<&str>,
     format: default!(Option<&str>, "'auto'"),
-) -> Report {
+) -> TableIterator<
+    'static,
+    (
+        name!(accepted, i64),
+        name!(duplicate, i64),
+        name!(unmatched, i64),
+        name!(passed_over, i64),
+        name!(rejected, i64),
+    ),
+> {
     let (history, user_id) = (required(history, "history"), listener(user_id));
     // A text is a file as it is; all else is JSON.
     let text = match history.0 {
         Value::String(text) => text,
         json => json.to_string(),
     };
-    report(history_file::import(&text, user_id, named(format)))
+    TableIterator::once(row(history_file::import(&text, user_id, named(format))))
 }
 
 // No search_path clause: the source is the caller's, and so are its names.
 #[pg_extern(volatile, parallel_unsafe)]
-fn import_events(source: Option<&str>, columns: default!(Option<JsonB>, "NULL")) -> Report {
-    report(history_file::import_source(required(source, "source"), &column_map(columns)))
+fn import_events(
+    source: Option<&str>,
+    columns: default!(Option<JsonB>, "NULL"),
+) -> TableIterator<
+    'static,
+    (
+        name!(accepted, i64),
+        name!(duplicate, i64),
+        name!(unmatched, i64),
+        name!(passed_over, i64),
+        name!(rejected, i64),
+    ),
+> {
+    TableIterator::once(row(history_file::import_source(
+        required(source, "source"),
+        &column_map(columns),
+    )))
 }
 
 #[pg_extern(volatile, parallel_unsafe)]

@@ -45,11 +45,13 @@ fn import_embeddings(
     }
     let half_life_days = super::embeddings::half_life(half_life_days);
     let vectors = embedding_source::open(source);
+    // What is the caller's is read under the caller's search path, all else under ours.
+    let (catalogue, model_id) = spi::under_own_search_path(|| {
+        (features::read(), models::insert("imported", metric, json!({})))
+    });
+    let mut writer = Writer::new(model_id, &catalogue);
+    embedding_source::read(&vectors, |id, vector| writer.take(id, vector));
     spi::under_own_search_path(|| {
-        let catalogue = features::read();
-        let model_id = models::insert("imported", metric, json!({}));
-        let mut writer = Writer::new(model_id, &catalogue);
-        embedding_source::read(&vectors, |id, vector| writer.take(id, vector));
         let metrics = writer.finish();
         let dims = metrics["dims"].clone();
         models::set_params(model_id, json!({ "dims": dims, "half_life_days": half_life_days }));
@@ -151,7 +153,7 @@ impl<'a> Writer<'a> {
         self.tracks.push(track);
         self.values.extend_from_slice(vector);
         if self.tracks.len() >= BATCH {
-            self.write();
+            spi::under_own_search_path(|| self.write());
         }
     }
 

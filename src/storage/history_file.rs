@@ -213,7 +213,11 @@ pub fn import_source(text: &str, map: &ColumnMap) -> Counts {
         None => "NULL::pg_catalog.timestamptz".to_owned(),
     });
     let timed = PLAY_COLUMNS.len();
-    let sql = format!("{} ORDER BY 1 COLLATE pg_catalog.\"C\"", from.query(&values));
+    let sql = format!(
+        "{} ORDER BY {} COLLATE pg_catalog.\"C\"",
+        from.query(&values),
+        values[play::USER_ID]
+    );
 
     let mut importer = Importer::new();
     let mut current = None::<String>;

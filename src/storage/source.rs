@@ -51,7 +51,6 @@ impl Source {
     pub fn text(&self, column: usize) -> String {
         let (name, kind) = &self.columns[column];
         let name = pgrx::spi::quote_identifier(name);
-        // SAFETY: a look-up by an oid of the query's own.
         let listed = matches!(*kind, pg_sys::JSONOID | pg_sys::JSONBOID)
             || spi::element_type(*kind) != pg_sys::InvalidOid;
         if listed {
