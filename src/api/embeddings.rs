@@ -29,14 +29,7 @@ fn build_embeddings(
         None => Dims::AtMost(DEFAULT_DIMS),
     };
     let activate = required(activate, "activate");
-    let half_life_days = required(half_life_days, "half_life_days");
-    if !(half_life_days.is_finite() && half_life_days > 0.0) {
-        raise(
-            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
-            format!("half_life_days must be above 0 and finite, not {half_life_days}"),
-            None,
-        );
-    }
+    let half_life_days = half_life(half_life_days);
 
     let start = Instant::now();
     let catalogue = features::read();
@@ -88,6 +81,19 @@ fn say_what_was_left(features: &Features, pca: &Pca, dims: Dims) {
             features.n_genres
         );
     }
+}
+
+/// A half-life in days, or an error.
+pub fn half_life(half_life_days: Option<f64>) -> f64 {
+    let half_life_days = required(half_life_days, "half_life_days");
+    if !(half_life_days.is_finite() && half_life_days > 0.0) {
+        raise(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            format!("half_life_days must be above 0 and finite, not {half_life_days}"),
+            None,
+        );
+    }
+    half_life_days
 }
 
 /// Projects the tracks, and stores them with the centroids of their genres.

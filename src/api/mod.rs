@@ -4,6 +4,8 @@ mod catalogue;
 mod embeddings;
 mod estimates;
 mod explore;
+mod history;
+mod imported;
 mod listener;
 mod pipeline;
 mod plays;

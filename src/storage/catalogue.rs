@@ -35,11 +35,13 @@ pub fn lock_tracks() {
     spi::execute("LOCK TABLE sparkify.tracks IN SHARE ROW EXCLUSIVE MODE", &[]);
 }
 
-/// Hands every raw row, and its index, to `each`.
-pub fn read_raw_tracks(mut each: impl FnMut(&RawTrack, Option<&str>) -> Result<()>) {
-    let sql = format!("SELECT {}, row_index FROM sparkify.raw_tracks", RAW_COLUMNS.join(", "));
+/// Hands every raw row, its index and the number of its delivery to `each`.
+pub fn read_raw_tracks(mut each: impl FnMut(&RawTrack, Option<&str>, i64) -> Result<()>) {
+    let columns = RAW_COLUMNS.join(", ");
+    let sql = format!("SELECT {columns}, row_index, delivery FROM sparkify.raw_tracks");
     spi::select_now(&sql, &[], |row| {
-        or_raise(each(&raw_track(row), row.text(RAW_COLUMNS.len())));
+        let delivery = row.i64(RAW_COLUMNS.len() + 1).unwrap_or_default();
+        or_raise(each(&raw_track(row), row.text(RAW_COLUMNS.len()), delivery));
     });
 }
 

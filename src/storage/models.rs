@@ -123,6 +123,14 @@ pub fn set_metrics(model_id: i64, metrics: serde_json::Value) {
     );
 }
 
+/// Stores what serving needs to know of a model.
+pub fn set_params(model_id: i64, params: serde_json::Value) {
+    spi::execute(
+        "UPDATE sparkify.models SET params = $2 WHERE model_id = $1",
+        &[model_id.into(), JsonB(params).into()],
+    );
+}
+
 /// Makes a model the one that serves. Waits for another activation under way.
 pub fn activate(model_id: i64) {
     turns::take(Work::Activation);

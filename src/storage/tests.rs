@@ -89,7 +89,6 @@ mod tests {
                 assert_eq!(row.f64(3), Some(-1e300));
                 assert_eq!(row.timestamp(4), Some(1_000_000));
                 assert_eq!(row.uuid(5), Some(0x0011_2233_4455_6677_8899_aabb_ccdd_eeff));
-                assert_eq!(row.jsonb(6), Some(serde_json::json!({"a": [1, null]})));
                 assert_eq!(row.reals(7), Some(&[1.5, -2.0][..]));
                 assert_eq!(row.texts(8), Some(["a", "b,c", "\"", ""].map(str::to_owned).to_vec()));
                 assert_eq!(row.bool(9), Some(true));
