@@ -24,6 +24,7 @@ cp /etc/resolv.conf "$root/etc/resolv.conf"
 # A machine behind a proxy has certificates of its own.
 cp -a /usr/local/share/ca-certificates/. "$root/usr/local/share/ca-certificates/"
 chroot "$root" update-ca-certificates > /dev/null 2>&1
+echo '127.0.0.1 localhost' "$(hostname)" > "$root/etc/hosts"
 chroot "$root" useradd -m -s /bin/bash stranger
 echo 'stranger ALL=(ALL) NOPASSWD: ALL' > "$root/etc/sudoers.d/stranger"
 git clone -q --no-local "$clone" "$root/home/stranger/sparkify"
@@ -33,7 +34,7 @@ mkdir -p "$root/opt/rust"
 
 # The commands of the section "Run it", and the SQL of the first recommendation.
 awk '/^## / { inside = /^## Run it/ } /^```/ { block = inside && /^```sh/; next } block' "$root/home/stranger/sparkify/README.md" |
-    sed 's/ *#.*//' | grep -vE 'path/to|^git clone|^$' > "$root/home/stranger/commands"
+    sed 's/ *#.*//' | grep -vE 'path/to|^git clone|^cd |^$' > "$root/home/stranger/commands"
 awk '/^## / { inside = /^## First recommendation/ } /^```/ { block = inside && /^```sql/; next } block' \
     "$root/home/stranger/sparkify/README.md" > "$root/home/stranger/first.sql"
 
@@ -47,17 +48,19 @@ step() {
     eval "$1" < "${2:-/dev/null}" || { echo "FAILED with status $?"; failed=1; }
     echo "[$((SECONDS - start)) s]"
 }
-while IFS= read -r command; do
-    case $command in
-    'make psql'*) step "$command" ~/first.sql ;;
-    *) step "$command" ;;
-    esac
-done < ~/commands
+# Before there is anything, a sentence.
+echo '$ make psql'; make psql
+echo '$ make stop'; make stop
+while IFS= read -r command; do step "$command"; done < ~/commands
+step 'make psql' ~/first.sql
 step 'make run'
+step 'make stop'
+step 'make start'
 step 'echo "SELECT count(*) FROM sparkify.tracks" | make psql'
 step 'pg_lsclusters'
 step 'make stop'
 step 'du -sh ~/sparkify/target ~/.cargo /var/tmp'
+step 'df -h / | tail -n 1'
 echo "[$((SECONDS - begun)) s in all]"
 exit ${failed:-0}
 WALK
