@@ -38,8 +38,12 @@ awk '
 ' src/lib.rs "$generated" > "$STATE/install.sql"
 rm -f "$generated"
 
-if [ "${1:-}" = --check ]; then
-    diff -u sql/install.sql "$STATE/install.sql" || fail "sql/install.sql is not what the library holds: run make schema"
+# The order may differ from one time to the next; a valid one stays as it is.
+if cmp -s <(sort sql/install.sql) <(sort "$STATE/install.sql"); then
+    say "sql/install.sql is up to date"
+elif [ "${1:-}" = --check ]; then
+    diff -u <(sort sql/install.sql) <(sort "$STATE/install.sql") | grep '^[-+]' >&2 || true
+    fail "sql/install.sql is not what the library holds: run make schema"
 else
     cp "$STATE/install.sql" sql/install.sql
     say "Wrote sql/install.sql"

@@ -5,6 +5,8 @@
 
 -- include sql/turns.sql
 
+-- include sql/help.sql
+
 -- src/api/embeddings.rs
 -- sparkify::api::embeddings::activate_model
 CREATE  FUNCTION "activate_model"(
@@ -18,7 +20,7 @@ AS 'MODULE_PATHNAME', 'activate_model_wrapper';
 -- src/api/embeddings.rs
 -- sparkify::api::embeddings::build_embeddings
 CREATE  FUNCTION "build_embeddings"(
-	"dims" INT DEFAULT 64, /* Option < i32 > */
+	"dims" INT DEFAULT NULL, /* Option < i32 > */
 	"activate" bool DEFAULT true, /* Option < bool > */
 	"half_life_days" double precision DEFAULT 30.0 /* Option < f64 > */
 ) RETURNS bigint /* i64 */
@@ -294,13 +296,13 @@ AS 'MODULE_PATHNAME', 'song_key_wrapper';
 
 -- include sql/tables.sql
 
--- include sql/simulator.sql
-
--- include sql/triggers.sql
-
 -- include sql/ingest.sql
 
+-- include sql/simulator.sql
+
 -- include sql/catalogue.sql
+
+-- include sql/triggers.sql
 
 -- src/api/validate.rs
 -- sparkify::api::validate::validate
@@ -321,34 +323,6 @@ AS 'MODULE_PATHNAME', 'validate_wrapper';
 -- src/lib.rs
 CREATE SCHEMA IF NOT EXISTS sparkify_internal; /* sparkify::sparkify_internal */
 
--- src/api/estimates.rs
--- sparkify::api::estimates::estimate_rows
-CREATE  FUNCTION sparkify_internal."estimate_rows"(
-	"request" internal /* Internal */
-) RETURNS internal /* Internal */
-IMMUTABLE STRICT PARALLEL SAFE
-SET search_path TO pg_catalog, pg_temp
-LANGUAGE c /* Rust */
-AS 'MODULE_PATHNAME', 'estimate_rows_wrapper';
-
--- include sql/serving.sql
-
--- src/api/pipeline.rs
--- sparkify::api::pipeline::lock_pipeline
-CREATE  FUNCTION sparkify_internal."lock_pipeline"() RETURNS bool /* bool */
-STRICT VOLATILE PARALLEL UNSAFE
-SET search_path TO pg_catalog, pg_temp
-LANGUAGE c /* Rust */
-AS 'MODULE_PATHNAME', 'lock_pipeline_wrapper';
-
--- src/api/pipeline.rs
--- sparkify::api::pipeline::unlock_pipeline
-CREATE  FUNCTION sparkify_internal."unlock_pipeline"() RETURNS void
-STRICT VOLATILE PARALLEL UNSAFE
-SET search_path TO pg_catalog, pg_temp
-LANGUAGE c /* Rust */
-AS 'MODULE_PATHNAME', 'unlock_pipeline_wrapper';
-
 -- src/api/plays.rs
 -- sparkify::api::plays::count_plays
 CREATE  FUNCTION sparkify_internal."count_plays"() RETURNS TABLE (
@@ -368,8 +342,36 @@ AS 'MODULE_PATHNAME', 'count_plays_wrapper';
 
 -- include sql/views.sql
 
+-- src/api/pipeline.rs
+-- sparkify::api::pipeline::lock_pipeline
+CREATE  FUNCTION sparkify_internal."lock_pipeline"() RETURNS bool /* bool */
+STRICT VOLATILE PARALLEL UNSAFE
+SET search_path TO pg_catalog, pg_temp
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'lock_pipeline_wrapper';
+
+-- src/api/pipeline.rs
+-- sparkify::api::pipeline::unlock_pipeline
+CREATE  FUNCTION sparkify_internal."unlock_pipeline"() RETURNS void
+STRICT VOLATILE PARALLEL UNSAFE
+SET search_path TO pg_catalog, pg_temp
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'unlock_pipeline_wrapper';
+
 -- include sql/pipeline.sql
 
 -- include sql/access.sql
+
+-- src/api/estimates.rs
+-- sparkify::api::estimates::estimate_rows
+CREATE  FUNCTION sparkify_internal."estimate_rows"(
+	"request" internal /* Internal */
+) RETURNS internal /* Internal */
+IMMUTABLE STRICT PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'estimate_rows_wrapper';
+
+-- include sql/serving.sql
 
 -- include sql/privileges.sql
