@@ -4,10 +4,9 @@
 "$CLONE/scripts/setup.sh"
 cd "$CLONE"
 
-# What the build depends on, so that a second run has nothing to do.
+# A second run has nothing to do.
 stamp=$STATE/installed
-sources=$({ find src crates sql -type f; echo Cargo.toml; echo Cargo.lock; echo sparkify.control; } |
-    LC_ALL=C sort | xargs sha256sum | sha256sum)
+sources=$(sources_stamp)
 libraries=$PREFIX/lib/postgresql/$PG_MAJOR/lib
 if [ -f "$libraries/sparkify.so" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$sources" ]; then
     say "The extension is up to date"

@@ -66,6 +66,11 @@ install_cargo_pgrx() {
     cargo install cargo-pgrx --version "=$PGRX_VERSION" --locked --debug
 }
 
+# What the build depends on.
+sources_stamp() {
+    (cd "$CLONE" && { find src crates sql -type f; echo Cargo.toml; echo Cargo.lock; echo sparkify.control; } |
+        LC_ALL=C sort | xargs sha256sum | sha256sum)
+}
 extension_version() { sed -nE 's/^version = "(.*)"$/\1/p' "$CLONE/Cargo.toml" | head -n 1; }
 
 # Builds the release for the PostgreSQL of a pg_config, given with its major version.

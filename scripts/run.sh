@@ -13,6 +13,8 @@ if present && [ -z "${FRESH:-}" ]; then
     [ -z "$tracks" ] ||
         fail "there is a database already, made $(cat "$STATE/made"); make run FRESH=1 TRACKS=$tracks deletes it and begins anew"
     say "There is a database already, made $(cat "$STATE/made"); make run FRESH=1 deletes it and begins anew"
+    [ "$(cat "$STATE/made-with" 2>/dev/null)" = "$(sources_stamp)" ] ||
+        say "The sources have changed since: what is installed stays as it is until then"
     "$CLONE/scripts/start.sh"
     say "Recommendations"
     demo_psql -d "$DATABASE" -qAt -f "$CLONE/scripts/show.sql"
@@ -88,6 +90,7 @@ demo_start
 demo_psql -d "$DATABASE" -qAt "${arguments[@]}" -f "$CLONE/scripts/demo.sql"
 echo
 demo_psql -d "$DATABASE" -qAt -f "$CLONE/scripts/show.sql"
+cp "$STATE/installed" "$STATE/made-with"
 date '+on %F at %R' > "$STATE/made"
 
 say "Done in $((SECONDS - begun)) s. make psql opens the database; make stop stops the server, make start starts it again"
