@@ -24,7 +24,7 @@ COMMENT ON TABLE sparkify_internal.stated_privileges IS
 
 INSERT INTO sparkify_internal.stated_privileges (part, kind, privileges, objects) VALUES
     ('reader', 'function', 'EXECUTE',
-        'sparkify.recommend sparkify.recommend_json sparkify.similar_tracks
+        'sparkify.help sparkify.recommend sparkify.recommend_json sparkify.similar_tracks
          sparkify.song_key sparkify.is_simulated
          sparkify.profile_tracks sparkify.correlate_tracks sparkify.histogram_tracks sparkify.outlier_tracks'),
     -- Called from views, whose functions run with the rights of their reader.

@@ -70,6 +70,7 @@ pgrx::extension_sql_file!(
     requires =
         ["tables", load_history, import_history, import_events, match_plays, import_embeddings]
 );
+pgrx::extension_sql_file!("../sql/help.sql", name = "help", requires = ["schemas"]);
 pgrx::extension_sql_file!("../sql/access.sql", name = "access", requires = ["views", "pipeline"]);
 pgrx::extension_sql_file!(
     "../sql/serving.sql",
