@@ -3,9 +3,9 @@
 
 -- include sql/schemas.sql
 
--- include sql/turns.sql
-
 -- include sql/help.sql
+
+-- include sql/turns.sql
 
 -- src/api/embeddings.rs
 -- sparkify::api::embeddings::activate_model
@@ -84,7 +84,8 @@ CREATE  FUNCTION "generate_events"(
 	"fade_days" double precision DEFAULT 20.0, /* Option < f64 > */
 	"coherence" double precision DEFAULT 0.85, /* Option < f64 > */
 	"skip_rate" double precision DEFAULT 0.486, /* Option < f64 > */
-	"skip_taste" double precision DEFAULT 1.0 /* Option < f64 > */
+	"skip_taste" double precision DEFAULT 1.0, /* Option < f64 > */
+	"include_real_users" bool DEFAULT false /* Option < bool > */
 ) RETURNS bigint /* i64 */
 VOLATILE PARALLEL UNSAFE
 SET search_path TO pg_catalog, pg_temp
@@ -131,6 +132,62 @@ SET search_path TO pg_catalog, pg_temp
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'histogram_tracks_wrapper';
 
+-- src/api/imported.rs
+-- sparkify::api::imported::import_embeddings
+CREATE  FUNCTION "import_embeddings"(
+	"source" TEXT, /* Option < & str > */
+	"activate" bool DEFAULT true, /* Option < bool > */
+	"metric" TEXT DEFAULT 'cosine', /* Option < & str > */
+	"half_life_days" double precision DEFAULT 30.0 /* Option < f64 > */
+) RETURNS bigint /* i64 */
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'import_embeddings_wrapper';
+
+-- src/api/history.rs
+-- sparkify::api::history::import_events
+CREATE  FUNCTION "import_events"(
+	"source" TEXT, /* Option < & str > */
+	"columns" jsonb DEFAULT NULL /* Option < JsonB > */
+) RETURNS TABLE (
+	"accepted" bigint,  /* i64 */
+	"duplicate" bigint,  /* i64 */
+	"unmatched" bigint,  /* i64 */
+	"passed_over" bigint,  /* i64 */
+	"rejected" bigint  /* i64 */
+)
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'import_events_wrapper';
+
+-- src/api/history.rs
+-- sparkify::api::history::import_history
+CREATE  FUNCTION "import_history"(
+	"history" jsonb, /* Option < JsonB > */
+	"user_id" TEXT, /* Option < & str > */
+	"format" TEXT DEFAULT 'auto' /* Option < & str > */
+) RETURNS TABLE (
+	"accepted" bigint,  /* i64 */
+	"duplicate" bigint,  /* i64 */
+	"unmatched" bigint,  /* i64 */
+	"passed_over" bigint,  /* i64 */
+	"rejected" bigint  /* i64 */
+)
+VOLATILE PARALLEL UNSAFE
+SET search_path TO pg_catalog, pg_temp
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'import_history_wrapper';
+
+-- src/api/catalogue.rs
+-- sparkify::api::catalogue::import_tracks
+CREATE  FUNCTION "import_tracks"(
+	"source" TEXT, /* Option < & str > */
+	"columns" jsonb DEFAULT NULL /* Option < JsonB > */
+) RETURNS bigint /* i64 */
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'import_tracks_wrapper';
+
 -- src/api/simulation.rs
 -- sparkify::api::simulation::is_simulated
 CREATE  FUNCTION "is_simulated"(
@@ -141,15 +198,46 @@ SET search_path TO pg_catalog, pg_temp
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'is_simulated_wrapper';
 
+-- src/api/history.rs
+-- sparkify::api::history::load_history
+CREATE  FUNCTION "load_history"(
+	"path" TEXT, /* Option < & str > */
+	"user_id" TEXT, /* Option < & str > */
+	"format" TEXT DEFAULT 'auto' /* Option < & str > */
+) RETURNS TABLE (
+	"accepted" bigint,  /* i64 */
+	"duplicate" bigint,  /* i64 */
+	"unmatched" bigint,  /* i64 */
+	"passed_over" bigint,  /* i64 */
+	"rejected" bigint  /* i64 */
+)
+VOLATILE PARALLEL UNSAFE
+SET search_path TO pg_catalog, pg_temp
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'load_history_wrapper';
+
 -- src/api/catalogue.rs
 -- sparkify::api::catalogue::load_tracks
 CREATE  FUNCTION "load_tracks"(
-	"path" TEXT /* Option < & str > */
+	"path" TEXT, /* Option < & str > */
+	"columns" jsonb DEFAULT NULL /* Option < JsonB > */
 ) RETURNS bigint /* i64 */
 VOLATILE PARALLEL UNSAFE
 SET search_path TO pg_catalog, pg_temp
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'load_tracks_wrapper';
+
+-- src/api/history.rs
+-- sparkify::api::history::match_plays
+CREATE  FUNCTION "match_plays"() RETURNS TABLE (
+	"accepted" bigint,  /* i64 */
+	"duplicate" bigint,  /* i64 */
+	"unmatched" bigint  /* i64 */
+)
+STRICT VOLATILE PARALLEL UNSAFE
+SET search_path TO pg_catalog, pg_temp
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'match_plays_wrapper';
 
 -- src/api/explore.rs
 -- sparkify::api::explore::outlier_tracks
@@ -296,13 +384,17 @@ AS 'MODULE_PATHNAME', 'song_key_wrapper';
 
 -- include sql/tables.sql
 
--- include sql/ingest.sql
-
 -- include sql/simulator.sql
+
+-- include sql/imports.sql
 
 -- include sql/catalogue.sql
 
+-- include sql/learning.sql
+
 -- include sql/triggers.sql
+
+-- include sql/ingest.sql
 
 -- src/api/validate.rs
 -- sparkify::api::validate::validate
