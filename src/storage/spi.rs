@@ -221,7 +221,7 @@ fn plan(sql: &str, args: &[DatumWithOid]) -> pg_sys::SPIPlanPtr {
 /// Arguments in the form the executor takes, in memory of the open connection; no list
 /// where there are none, as the server itself has it: extensions that copy the list
 /// count on that.
-fn bind(args: &[DatumWithOid]) -> pg_sys::ParamListInfo {
+pub(super) fn bind(args: &[DatumWithOid]) -> pg_sys::ParamListInfo {
     if args.is_empty() {
         return std::ptr::null_mut();
     }
@@ -462,6 +462,19 @@ pub fn under_own_search_path<T>(work: impl FnOnce() -> T) -> T {
             0,
             false,
         );
+        // Nothing stops the compilation of a query.
+        if pg_sys::jit_enabled {
+            pg_sys::set_config_option(
+                c"jit".as_ptr(),
+                c"off".as_ptr(),
+                pg_sys::GucContext::PGC_USERSET,
+                pg_sys::GucSource::PGC_S_SESSION,
+                pg_sys::GucAction::GUC_ACTION_SAVE,
+                true,
+                0,
+                false,
+            );
+        }
         level
     };
     let result = work();
