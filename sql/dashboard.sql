@@ -41,35 +41,18 @@ COMMENT ON VIEW sparkify.recommended_tracks IS
 COMMENT ON COLUMN sparkify.recommended_tracks.track_id IS 'The track; it may have been deleted since.';
 COMMENT ON COLUMN sparkify.recommended_tracks.lists IS 'Lists that name it.';
 
--- Tracks are counted by how often each was named: there are far fewer such numbers
--- than tracks. The tracks of one number have the places above + 1 to above + tracks.
+CREATE VIEW sparkify.recommended_artists AS
+SELECT name, lists FROM sparkify_internal.artist_lists;
+COMMENT ON VIEW sparkify.recommended_artists IS
+    'How often stored lists of the active model name tracks of each primary artist, as refresh_summaries() last counted it, at most once an hour. Totals over all users, whoever asks.';
+COMMENT ON COLUMN sparkify.recommended_artists.name IS 'Primary artist.';
+COMMENT ON COLUMN sparkify.recommended_artists.lists IS 'Recommendations of the artist''s tracks.';
+
 CREATE VIEW sparkify.concentration AS
-WITH amount AS (
-    SELECT 'plays' AS subject, plays AS named FROM sparkify_internal.current_plays WHERE dimension = 'track'
-    UNION ALL
-    SELECT 'recommendations', lists FROM sparkify.recommended_tracks
-), total AS (
-    SELECT subject, pg_catalog.count(*) AS named_tracks,
-           -- Tracks may be named that are not in the catalogue any more.
-           GREATEST(pg_catalog.count(*), (SELECT pg_catalog.count(*) FROM sparkify.tracks)) AS tracks,
-           pg_catalog.sum(named)::double precision AS named
-    FROM amount GROUP BY subject
-), step AS (
-    SELECT subject, named, pg_catalog.count(*) AS tracks,
-           (pg_catalog.sum(pg_catalog.count(*)) OVER (PARTITION BY subject ORDER BY named DESC))::bigint - pg_catalog.count(*) AS above
-    FROM amount GROUP BY subject, named
-)
-SELECT t.subject, t.named_tracks, t.tracks,
-       (t.tracks + 1 - 2 * pg_catalog.sum(s.named * (s.tracks * s.above + s.tracks * (s.tracks + 1) / 2.0))::double precision / t.named)
-           / t.tracks AS gini,
-       pg_catalog.sum(s.named * LEAST(GREATEST(pg_catalog.ceil(t.tracks * 0.01) - s.above, 0), s.tracks)) / t.named AS top_1_percent,
-       pg_catalog.sum(s.named * LEAST(GREATEST(pg_catalog.ceil(t.tracks * 0.1) - s.above, 0), s.tracks)) / t.named AS top_10_percent,
-       pg_catalog.sum(s.named * LEAST(GREATEST(s.above + s.tracks - pg_catalog.ceil(t.tracks * 0.2), 0), s.tracks)) / t.named AS long_tail
-FROM total t
-JOIN step s ON s.subject = t.subject
-GROUP BY t.subject, t.named_tracks, t.tracks, t.named;
+SELECT subject, named_tracks, tracks, gini, top_1_percent, top_10_percent, long_tail, counted_at
+FROM sparkify_internal.concentration_totals;
 COMMENT ON VIEW sparkify.concentration IS
-    'How unevenly plays, and stored recommendations of the active model, are spread over the catalogue: a row each. Totals over all users, whoever asks.';
+    'How unevenly plays, and stored recommendations of the active model, are spread over the catalogue: a row each, as refresh_summaries() last counted it, at most once an hour. Totals over all users, whoever asks.';
 COMMENT ON COLUMN sparkify.concentration.subject IS 'plays or recommendations.';
 COMMENT ON COLUMN sparkify.concentration.named_tracks IS 'Tracks that were played, or are recommended, at all.';
 COMMENT ON COLUMN sparkify.concentration.tracks IS 'Tracks of the catalogue.';
@@ -77,6 +60,7 @@ COMMENT ON COLUMN sparkify.concentration.gini IS 'Gini coefficient over the cata
 COMMENT ON COLUMN sparkify.concentration.top_1_percent IS 'Share, 0 to 1, of the most named 1 % of the catalogue.';
 COMMENT ON COLUMN sparkify.concentration.top_10_percent IS 'Share, 0 to 1, of the most named 10 % of the catalogue.';
 COMMENT ON COLUMN sparkify.concentration.long_tail IS 'Share, 0 to 1, of the least named 80 % of the catalogue.';
+COMMENT ON COLUMN sparkify.concentration.counted_at IS 'When it was counted.';
 
 -- A reason quotes what was delivered, which is not for everybody to read.
 CREATE VIEW sparkify.rejections AS

@@ -363,10 +363,11 @@ COMMENT ON COLUMN sparkify_internal.current_plays.skipped IS 'Plays known to hav
 COMMENT ON COLUMN sparkify_internal.current_plays.skip_known IS 'Plays of which it is known whether they were skipped.';
 
 CREATE VIEW sparkify.track_plays AS
-SELECT name AS track_id, plays FROM sparkify_internal.current_plays WHERE dimension = 'track';
+SELECT name AS track_id, plays, listeners FROM sparkify_internal.current_plays WHERE dimension = 'track';
 COMMENT ON VIEW sparkify.track_plays IS 'Plays of each track that was played, as this snapshot sees the events.';
 COMMENT ON COLUMN sparkify.track_plays.track_id IS 'The track, in the catalogue or not.';
 COMMENT ON COLUMN sparkify.track_plays.plays IS 'Listening events, those in the future too.';
+COMMENT ON COLUMN sparkify.track_plays.listeners IS 'Different users among them.';
 
 -- Totals are the owner's whoever asks, also while a mark stands: a function in a
 -- view runs with its reader's rights, so these have the definer's.
@@ -428,6 +429,7 @@ SET sparkify.refreshing_summaries = 'on' AS $$
 DECLARE
     written bigint := 0;
     here    bigint;
+    recount boolean := true;
 BEGIN
     -- Another session is at it: its result is as good.
     PERFORM FROM sparkify_internal.turns WHERE work = 'summaries' FOR UPDATE SKIP LOCKED;
@@ -534,7 +536,10 @@ BEGIN
         GET DIAGNOSTICS here = ROW_COUNT;
         written := written + here;
         DELETE FROM sparkify_internal.recommended_totals WHERE lists = 0;
+    ELSE
+        recount := false;
     END IF;
+    PERFORM sparkify_internal.count_reach(recount);
 
     IF EXISTS (SELECT FROM sparkify_internal.outcome_notes) THEN
         WITH note AS (

@@ -175,24 +175,34 @@ WITH active AS (
     FROM sparkify.models m
     WHERE m.active
 ), list AS (
-    SELECT l.recommendations, l.genres, l.artists, l.popularity, l.popularity_known
-    FROM sparkify_internal.list_totals l
-    WHERE l.model_id = (SELECT model_id FROM active WHERE NOT stale)
-      AND NOT EXISTS (SELECT FROM sparkify_internal.list_changes c WHERE c.model_id = l.model_id AND c.user_id = l.user_id)
+    SELECT users_served AS lists, recommendations, genres, artists, popularity, popularity_known
+    FROM sparkify_internal.reach_totals
+    WHERE model_id = (SELECT model_id FROM active WHERE NOT stale)
     UNION ALL
-    SELECT recommendations, genres, artists, popularity, popularity_known
+    -- A model that serves since the last refresh of the summaries.
+    SELECT 1, l.recommendations, l.genres, l.artists, l.popularity, l.popularity_known
+    FROM sparkify_internal.list_totals l
+    WHERE l.model_id = (SELECT model_id FROM active
+                        WHERE NOT stale AND model_id NOT IN (SELECT model_id FROM sparkify_internal.reach_totals))
+    UNION ALL
+    SELECT -1, -l.recommendations, -l.genres, -l.artists, -l.popularity, -l.popularity_known
+    FROM (SELECT DISTINCT model_id, user_id FROM sparkify_internal.list_changes) AS c
+    JOIN sparkify_internal.list_totals l ON l.model_id = c.model_id AND l.user_id = c.user_id
+    WHERE l.model_id = (SELECT model_id FROM active WHERE NOT stale)
+    UNION ALL
+    SELECT 1, recommendations, genres, artists, popularity, popularity_known
     FROM sparkify_internal.changed_lists
     WHERE model_id = (SELECT model_id FROM active WHERE NOT stale) AND recommendations > 0
     UNION ALL
-    SELECT c.recommendations, c.genres, c.artists, c.popularity, c.popularity_known
+    SELECT 1, c.recommendations, c.genres, c.artists, c.popularity, c.popularity_known
     FROM active
     CROSS JOIN LATERAL sparkify_internal.count_lists(active.model_id) AS c
     WHERE active.stale
 ), lists AS (
-    SELECT pg_catalog.count(*) AS users_served,
+    SELECT COALESCE(pg_catalog.sum(lists), 0)::bigint AS users_served,
            COALESCE(pg_catalog.sum(recommendations), 0)::bigint AS recommendations,
-           pg_catalog.sum(genres)::double precision / NULLIF(pg_catalog.count(*), 0) AS genres_per_list,
-           pg_catalog.sum(artists)::double precision / NULLIF(pg_catalog.count(*), 0) AS artists_per_list,
+           pg_catalog.sum(genres)::double precision / NULLIF(pg_catalog.sum(lists), 0)::double precision AS genres_per_list,
+           pg_catalog.sum(artists)::double precision / NULLIF(pg_catalog.sum(lists), 0)::double precision AS artists_per_list,
            pg_catalog.sum(popularity)::double precision
                / NULLIF(pg_catalog.sum(popularity_known), 0)::double precision AS recommended_popularity
     FROM list
