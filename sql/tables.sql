@@ -207,6 +207,8 @@ CREATE TABLE sparkify.recommendation_lists (
 );
 ALTER TABLE sparkify.recommendation_lists
     ALTER COLUMN track_ids SET STORAGE EXTERNAL, ALTER COLUMN scores SET STORAGE EXTERNAL;
+-- The newest lists, and which strategy made how many, without reading the lists themselves.
+CREATE INDEX recommendation_lists_list_id_idx ON sparkify.recommendation_lists (model_id, list_id) INCLUDE (strategy, generated_at);
 COMMENT ON TABLE sparkify.recommendation_lists IS
     'Lists of recommendations as refresh_recommendations() last stored them, one for a user and model; read user_recommendations, which has a row for each recommendation.';
 COMMENT ON COLUMN sparkify.recommendation_lists.list_id IS 'recommendation_id of the first recommendation; the others follow.';

@@ -57,7 +57,14 @@ pgrx::extension_sql_file!(
     name = "summaries",
     requires = ["tables", "triggers", count_plays]
 );
-pgrx::extension_sql_file!("../sql/views.sql", name = "views", requires = ["summaries"]);
+pgrx::extension_sql_file!("../sql/outcomes.sql", name = "outcomes", requires = ["summaries"]);
+pgrx::extension_sql_file!("../sql/reach.sql", name = "reach", requires = ["summaries"]);
+pgrx::extension_sql_file!("../sql/views.sql", name = "views", requires = ["summaries", "reach"]);
+pgrx::extension_sql_file!(
+    "../sql/dashboard.sql",
+    name = "dashboard",
+    requires = ["views", "outcomes"]
+);
 pgrx::extension_sql_file!(
     "../sql/pipeline.sql",
     name = "pipeline",
