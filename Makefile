@@ -2,11 +2,11 @@
 SHELL := /bin/bash
 export PG_MAJOR ?= 15
 # Handed on by name, so that no value is read as a command.
-export TRACKS FRESH GRAFANA FULL DESTDIR
+export TRACKS FRESH GRAFANA FULL DESTDIR CALLS KILLS CANCELS SEED
 export PG_CONFIG_TARGET := $(PG_CONFIG)
 unexport PG_CONFIG
 
-.PHONY: help run start stop psql test bench lint schema docs install uninstall clean
+.PHONY: help run start stop psql test bench fuzz chaos cancel lint schema docs install uninstall clean
 help: ## Lists the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 18
 
@@ -27,6 +27,15 @@ test: ## Runs every test; TRACKS=file.csv adds those on the real catalogue
 
 bench: ## Measures the core, and SQL; TRACKS=file.csv for a real catalogue, FULL=1 for growth
 	@scripts/bench.sh
+
+fuzz: ## Calls every function with whatever its types allow; CALLS=20000 SEED=1
+	@scripts/trust.sh fuzz
+
+chaos: ## Kills servers in random moments and checks what is stored; KILLS=100 SEED=1
+	@scripts/trust.sh chaos
+
+cancel: ## Measures how soon every call stops when it is cancelled; TRACKS=file.csv CANCELS=12
+	@scripts/trust.sh cancel
 
 lint: ## Formatting, lints, and whether generated files are as they should be
 	@scripts/lint.sh

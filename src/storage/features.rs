@@ -60,7 +60,12 @@ pub fn read() -> CatalogueFeatures {
             memory::push(&mut tracks, track, WHAT);
         },
     );
-    tracks.sort_unstable_by(|a, b| a.track_id.cmp(&b.track_id));
+    let mut compared = 0usize;
+    tracks.sort_unstable_by(|a, b| {
+        compared += 1;
+        check(compared);
+        a.track_id.cmp(&b.track_id)
+    });
     arrange(tracks)
 }
 

@@ -462,6 +462,19 @@ pub fn under_own_search_path<T>(work: impl FnOnce() -> T) -> T {
             0,
             false,
         );
+        // Nothing stops the compilation of a query.
+        if pg_sys::jit_enabled {
+            pg_sys::set_config_option(
+                c"jit".as_ptr(),
+                c"off".as_ptr(),
+                pg_sys::GucContext::PGC_USERSET,
+                pg_sys::GucSource::PGC_S_SESSION,
+                pg_sys::GucAction::GUC_ACTION_SAVE,
+                true,
+                0,
+                false,
+            );
+        }
         level
     };
     let result = work();

@@ -113,6 +113,7 @@ fn a_kill_in_any_moment_leaves_what_holds_together() {
         victim.batch_execute(before).unwrap_or_else(|error| panic!("{before}: {error}"));
         let pid: i32 = victim.query_one("SELECT pg_backend_pid()", &[]).expect("a backend").get(0);
         let usual = usual_time(&database, statement);
+        let mut witness = back(&database);
         let postmaster = random.once_in(4);
         let moment = usual.mul_f64(random.below(1000) as f64 / 1000.0);
         let running = thread::spawn(move || victim.batch_execute(statement).is_err());
@@ -124,6 +125,8 @@ fn a_kill_in_any_moment_leaves_what_holds_together() {
         } else {
             ended += 1
         }
+        // Until the other sessions are ended the kill has not been noticed.
+        wait_until("the other sessions are ended", || witness.batch_execute("SELECT").is_err());
         if postmaster {
             wait_until("the server starts anew", || server.try_resume());
         }

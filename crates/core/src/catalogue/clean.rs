@@ -282,7 +282,14 @@ fn in_order(merged: Vec<Merged>, interrupt: Interrupt) -> Result<Vec<Track>> {
     });
     let mut places: Vec<(u128, usize)> = memory::collected(places, WHAT)?;
     interrupt();
-    places.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| id(a.1).cmp(&id(b.1))));
+    let mut compared = 0usize;
+    places.sort_unstable_by(|a, b| {
+        compared += 1;
+        if compared.is_multiple_of(4096) {
+            interrupt();
+        }
+        a.0.cmp(&b.0).then_with(|| id(a.1).cmp(&id(b.1)))
+    });
     interrupt();
     memory::collected(places.into_iter().filter_map(|(_, place)| tracks[place].take()), WHAT)
 }
