@@ -6,6 +6,7 @@ use serde_json::json;
 use sparkify_core::popularity::Popularity;
 use sparkify_core::rank::{self, Index, Query, Ranked};
 
+use super::arguments::{known, positions};
 use super::listener::{self, History, Listener, Strategy};
 use crate::error::{in_range, or_raise, raise, required};
 use crate::interrupt::interrupt;
@@ -31,17 +32,16 @@ struct Options {
     model_id: Option<i64>,
 }
 
-type Ids = Option<Vec<Option<String>>>;
+type Ids<'a> = Option<Array<'a, &'a str>>;
 
 impl Options {
     /// The options as SQL gives them; NULL elements do not count.
     fn new(
         n: Option<i32>,
-        [exclude, candidates, genres]: [Ids; 3],
+        [exclude, candidates, genres]: [Ids<'_>; 3],
         distinct_songs: Option<bool>,
         model_id: Option<i64>,
     ) -> Options {
-        let known = |ids: Vec<Option<String>>| ids.into_iter().flatten().collect::<Vec<_>>();
         Options {
             n: in_range(required(n, "n").into(), 1, 1000, "n") as usize,
             exclude: exclude.map(known).unwrap_or_default(),
@@ -68,13 +68,6 @@ impl Options {
         }
         Some(of_genres)
     }
-}
-
-/// Positions of the tracks that the index has.
-fn positions(index: &Index, ids: &[String]) -> Vec<u32> {
-    let mut positions = Vec::with_capacity(ids.len());
-    index.positions(ids.iter().map(String::as_str), |position| positions.extend(position));
-    positions
 }
 
 /// Ranks until `query.n` tracks that still exist are found, or none is left.
@@ -151,9 +144,9 @@ fn rank_for(index: &Index, listener: &Listener, query: &Query) -> Vec<Shown> {
 fn recommend(
     user_id: Option<&str>,
     n: default!(Option<i32>, 10),
-    exclude: default!(Option<Vec<Option<String>>>, "NULL"),
-    candidates: default!(Option<Vec<Option<String>>>, "NULL"),
-    genres: default!(Option<Vec<Option<String>>>, "NULL"),
+    exclude: default!(Option<Array<'_, &str>>, "NULL"),
+    candidates: default!(Option<Array<'_, &str>>, "NULL"),
+    genres: default!(Option<Array<'_, &str>>, "NULL"),
     distinct_songs: default!(Option<bool>, true),
     model_id: default!(Option<i64>, "NULL"),
 ) -> TableIterator<
@@ -205,9 +198,9 @@ fn recommend_json(user_id: Option<&str>, n: default!(Option<i32>, 10)) -> pgrx::
 fn similar_tracks(
     track_id: Option<&str>,
     n: default!(Option<i32>, 10),
-    exclude: default!(Option<Vec<Option<String>>>, "NULL"),
-    candidates: default!(Option<Vec<Option<String>>>, "NULL"),
-    genres: default!(Option<Vec<Option<String>>>, "NULL"),
+    exclude: default!(Option<Array<'_, &str>>, "NULL"),
+    candidates: default!(Option<Array<'_, &str>>, "NULL"),
+    genres: default!(Option<Array<'_, &str>>, "NULL"),
     distinct_songs: default!(Option<bool>, true),
     model_id: default!(Option<i64>, "NULL"),
 ) -> TableIterator<

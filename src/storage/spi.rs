@@ -221,7 +221,7 @@ fn plan(sql: &str, args: &[DatumWithOid]) -> pg_sys::SPIPlanPtr {
 /// Arguments in the form the executor takes, in memory of the open connection; no list
 /// where there are none, as the server itself has it: extensions that copy the list
 /// count on that.
-fn bind(args: &[DatumWithOid]) -> pg_sys::ParamListInfo {
+pub(super) fn bind(args: &[DatumWithOid]) -> pg_sys::ParamListInfo {
     if args.is_empty() {
         return std::ptr::null_mut();
     }
