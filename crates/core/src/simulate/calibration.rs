@@ -87,7 +87,10 @@ impl Simulation {
             Walk::new(self, 0, listener, &mut room).plays(
                 from,
                 from + (days * DAY as f64) as i64,
-                check,
+                &|| {
+                    check();
+                    true
+                },
                 &mut plays,
             )?;
             sum += plays.iter().map(|p| f64::from(p.affinity)).sum::<f64>();
