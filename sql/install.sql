@@ -3,9 +3,9 @@
 
 -- include sql/schemas.sql
 
--- include sql/help.sql
-
 -- include sql/turns.sql
+
+-- include sql/help.sql
 
 -- src/api/embeddings.rs
 -- sparkify::api::embeddings::activate_model
@@ -284,9 +284,9 @@ AS 'MODULE_PATHNAME', 'profile_tracks_wrapper';
 CREATE  FUNCTION "recommend"(
 	"user_id" TEXT, /* Option < & str > */
 	"n" INT DEFAULT 10, /* Option < i32 > */
-	"exclude" TEXT[] DEFAULT NULL, /* :: std :: option :: Option < Vec < Option < String > > > */
-	"candidates" TEXT[] DEFAULT NULL, /* :: std :: option :: Option < Vec < Option < String > > > */
-	"genres" TEXT[] DEFAULT NULL, /* :: std :: option :: Option < Vec < Option < String > > > */
+	"exclude" TEXT[] DEFAULT NULL, /* :: std :: option :: Option < Array < '_, & str > > */
+	"candidates" TEXT[] DEFAULT NULL, /* :: std :: option :: Option < Array < '_, & str > > */
+	"genres" TEXT[] DEFAULT NULL, /* :: std :: option :: Option < Array < '_, & str > > */
 	"distinct_songs" bool DEFAULT true, /* Option < bool > */
 	"model_id" bigint DEFAULT NULL /* Option < i64 > */
 ) RETURNS TABLE (
@@ -340,9 +340,9 @@ AS 'MODULE_PATHNAME', 'reset_simulation_wrapper';
 CREATE  FUNCTION "similar_tracks"(
 	"track_id" TEXT, /* Option < & str > */
 	"n" INT DEFAULT 10, /* Option < i32 > */
-	"exclude" TEXT[] DEFAULT NULL, /* :: std :: option :: Option < Vec < Option < String > > > */
-	"candidates" TEXT[] DEFAULT NULL, /* :: std :: option :: Option < Vec < Option < String > > > */
-	"genres" TEXT[] DEFAULT NULL, /* :: std :: option :: Option < Vec < Option < String > > > */
+	"exclude" TEXT[] DEFAULT NULL, /* :: std :: option :: Option < Array < '_, & str > > */
+	"candidates" TEXT[] DEFAULT NULL, /* :: std :: option :: Option < Array < '_, & str > > */
+	"genres" TEXT[] DEFAULT NULL, /* :: std :: option :: Option < Array < '_, & str > > */
 	"distinct_songs" bool DEFAULT true, /* Option < bool > */
 	"model_id" bigint DEFAULT NULL /* Option < i64 > */
 ) RETURNS TABLE (
@@ -384,17 +384,17 @@ AS 'MODULE_PATHNAME', 'song_key_wrapper';
 
 -- include sql/tables.sql
 
--- include sql/simulator.sql
+-- include sql/learning.sql
 
 -- include sql/imports.sql
 
--- include sql/catalogue.sql
-
--- include sql/learning.sql
+-- include sql/simulator.sql
 
 -- include sql/triggers.sql
 
 -- include sql/ingest.sql
+
+-- include sql/catalogue.sql
 
 -- src/api/validate.rs
 -- sparkify::api::validate::validate
@@ -432,7 +432,13 @@ AS 'MODULE_PATHNAME', 'count_plays_wrapper';
 
 -- include sql/summaries.sql
 
+-- include sql/outcomes.sql
+
+-- include sql/reach.sql
+
 -- include sql/views.sql
+
+-- include sql/dashboard.sql
 
 -- src/api/pipeline.rs
 -- sparkify::api::pipeline::lock_pipeline
@@ -441,18 +447,6 @@ STRICT VOLATILE PARALLEL UNSAFE
 SET search_path TO pg_catalog, pg_temp
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'lock_pipeline_wrapper';
-
--- src/api/pipeline.rs
--- sparkify::api::pipeline::unlock_pipeline
-CREATE  FUNCTION sparkify_internal."unlock_pipeline"() RETURNS void
-STRICT VOLATILE PARALLEL UNSAFE
-SET search_path TO pg_catalog, pg_temp
-LANGUAGE c /* Rust */
-AS 'MODULE_PATHNAME', 'unlock_pipeline_wrapper';
-
--- include sql/pipeline.sql
-
--- include sql/access.sql
 
 -- src/api/estimates.rs
 -- sparkify::api::estimates::estimate_rows
@@ -465,5 +459,17 @@ LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'estimate_rows_wrapper';
 
 -- include sql/serving.sql
+
+-- src/api/pipeline.rs
+-- sparkify::api::pipeline::unlock_pipeline
+CREATE  FUNCTION sparkify_internal."unlock_pipeline"() RETURNS void
+STRICT VOLATILE PARALLEL UNSAFE
+SET search_path TO pg_catalog, pg_temp
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'unlock_pipeline_wrapper';
+
+-- include sql/pipeline.sql
+
+-- include sql/access.sql
 
 -- include sql/privileges.sql

@@ -89,3 +89,16 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION sparkify_internal.count_reach(boolean) IS
     'Part of refresh_summaries(): adds up the lists of the active model where asked to or not done yet, and once an hour counts what is spread how unevenly.';
+
+-- One call a statement, as in tables.sql.
+DO $$
+DECLARE
+    relation pg_catalog.regclass;
+BEGIN
+    FOREACH relation IN ARRAY ARRAY[
+        'sparkify_internal.reach_totals', 'sparkify_internal.concentration_totals',
+        'sparkify_internal.artist_lists']::pg_catalog.regclass[]
+    LOOP
+        PERFORM pg_catalog.pg_extension_config_dump(relation, '');
+    END LOOP;
+END $$;

@@ -216,7 +216,10 @@ fn write(tracks: &[Track], shape: &Shape) -> Vec<u8> {
         columns.swap(i, (state >> 33) as usize % (i + 1));
     }
     if shape.index {
-        columns.insert(0, ("row_index", if shape.shuffle % 2 == 0 { "" } else { "Unnamed: 0" }));
+        columns.insert(
+            0,
+            ("row_index", if shape.shuffle.is_multiple_of(2) { "" } else { "Unnamed: 0" }),
+        );
     }
     let field = |text: &str| {
         let special = |byte: u8| byte == shape.delimiter || byte == b'"' || byte == b'\n';
@@ -250,9 +253,9 @@ fn read(file: &[u8]) -> Vec<Track> {
         let fields: Vec<_> = (0..RAW_COLUMNS.len())
             .map(|target| plan.column(target).map(|column| plan.field(target, &record[column])))
             .collect();
-        cleaner.push(&std::array::from_fn(|target| fields[target].as_deref()), None, 1);
+        cleaner.push(&std::array::from_fn(|target| fields[target].as_deref()), None, 1).unwrap();
     }
-    let cleaned = cleaner.finish();
+    let cleaned = cleaner.finish(&|| ()).unwrap();
     assert_eq!(cleaned.refusals, []);
     cleaned.tracks
 }
