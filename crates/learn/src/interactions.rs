@@ -1,0 +1,171 @@
+//! What users have played: a sparse matrix of users × tracks.
+
+use sparkify_core::{Error, Result};
+
+/// How a user stands to a track.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// Heard, or said to be liked.
+    Played,
+    /// Begun and given up, and never heard.
+    Skipped,
+    /// Said to be disliked.
+    Disliked,
+}
+
+/// All plays of one track by one user.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Play {
+    /// Which track, in `0..tracks`.
+    pub track: u32,
+    /// Sum over the plays of completion times recency; finite, not negative.
+    /// Of no meaning but for [`Signal::Played`].
+    pub weight: f32,
+    /// Whether it speaks for the track or against it.
+    pub signal: Signal,
+    /// When the user first played the track, in seconds after any fixed moment.
+    pub first: u32,
+    /// When the user last played the track, in the same seconds.
+    pub last: u32,
+}
+
+/// Users × tracks, one entry for a user and a track, in rows by user.
+///
+/// 17 bytes an entry, 9 where no times are known.
+#[derive(Debug, Clone)]
+pub struct Interactions {
+    tracks: usize,
+    timed: bool,
+    offsets: Vec<usize>,
+    columns: Vec<u32>,
+    weights: Vec<f32>,
+    signals: Vec<Signal>,
+    first: Vec<u32>,
+    last: Vec<u32>,
+}
+
+impl Interactions {
+    /// No users yet, over `tracks` tracks; `timed` where the plays carry times.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] for more tracks than 32 bits can number.
+    pub fn new(tracks: usize, timed: bool) -> Result<Self> {
+        if u32::try_from(tracks).is_err() {
+            return Err(Error::OutOfRange {
+                name: "tracks",
+                value: tracks.to_string(),
+                expected: format!("at most {}", u32::MAX),
+            });
+        }
+        let (offsets, columns, weights) = (vec![0], Vec::new(), Vec::new());
+        let (signals, first, last) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(Self { tracks, timed, offsets, columns, weights, signals, first, last })
+    }
+
+    /// Adds the next user. `plays` are brought into the order of their tracks.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] for a track that does not exist or occurs twice and
+    /// for a weight that is negative or not finite; [`Error::OutOfMemory`].
+    pub fn push(&mut self, plays: &mut [Play]) -> Result<()> {
+        plays.sort_unstable_by_key(|play| play.track);
+        for (at, play) in plays.iter().enumerate() {
+            let refuse = |name, value: String, expected: &str| {
+                Err(Error::OutOfRange { name, value, expected: expected.into() })
+            };
+            if play.track as usize >= self.tracks {
+                let below = format!("less than {}", self.tracks);
+                return refuse("track", play.track.to_string(), &below);
+            }
+            if at > 0 && plays[at - 1].track == play.track {
+                return refuse("track", play.track.to_string(), "there once for each user");
+            }
+            if !(play.weight.is_finite() && play.weight >= 0.0) {
+                return refuse("weight", play.weight.to_string(), "finite and not negative");
+            }
+        }
+        let more = plays.len();
+        reserve(&mut self.offsets, 1, "users")?;
+        reserve(&mut self.columns, more, "plays")?;
+        reserve(&mut self.weights, more, "plays")?;
+        reserve(&mut self.signals, more, "plays")?;
+        self.columns.extend(plays.iter().map(|play| play.track));
+        self.weights.extend(plays.iter().map(|play| play.weight));
+        self.signals.extend(plays.iter().map(|play| play.signal));
+        if self.timed {
+            reserve(&mut self.first, more, "plays")?;
+            reserve(&mut self.last, more, "plays")?;
+            self.first.extend(plays.iter().map(|play| play.first));
+            self.last.extend(plays.iter().map(|play| play.last));
+        }
+        self.offsets.push(self.columns.len());
+        Ok(())
+    }
+
+    /// How many users there are.
+    pub fn users(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    /// How many tracks there are.
+    pub fn tracks(&self) -> usize {
+        self.tracks
+    }
+
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// Whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.columns.is_empty()
+    }
+
+    /// Whether times are known.
+    pub fn timed(&self) -> bool {
+        self.timed
+    }
+
+    /// The entries of a user, in the order of their tracks.
+    pub fn plays_of(&self, user: usize) -> impl ExactSizeIterator<Item = Play> + Clone {
+        (self.offsets[user]..self.offsets[user + 1]).map(|at| self.play(at))
+    }
+
+    fn play(&self, at: usize) -> Play {
+        Play {
+            track: self.columns[at],
+            weight: self.weights[at],
+            signal: self.signals[at],
+            first: if self.timed { self.first[at] } else { 0 },
+            last: if self.timed { self.last[at] } else { 0 },
+        }
+    }
+
+    pub(crate) fn offsets(&self) -> &[usize] {
+        &self.offsets
+    }
+
+    /// Distinct listeners of each track: users who played it.
+    pub fn listeners(&self) -> Result<Vec<u32>> {
+        let mut listeners = zeros(self.tracks, "listeners")?;
+        for (&track, &signal) in self.columns.iter().zip(&self.signals) {
+            listeners[track as usize] += u32::from(signal == Signal::Played);
+        }
+        Ok(listeners)
+    }
+}
+
+/// Room for `more` in `vec`, or [`Error::OutOfMemory`].
+pub(crate) fn reserve<T>(vec: &mut Vec<T>, more: usize, what: &'static str) -> Result<()> {
+    let bytes = more.saturating_mul(size_of::<T>());
+    vec.try_reserve(more).map_err(|_| Error::OutOfMemory { what, bytes })
+}
+
+/// `count` zeros, or [`Error::OutOfMemory`].
+pub(crate) fn zeros<T: Clone + Default>(count: usize, what: &'static str) -> Result<Vec<T>> {
+    let mut vec = Vec::new();
+    reserve(&mut vec, count, what)?;
+    vec.resize(count, T::default());
+    Ok(vec)
+}
