@@ -232,7 +232,7 @@ COMMENT ON FUNCTION sparkify_internal.discard_model(bigint) IS
     'Part of run_pipeline(): deletes the model that a failed run was making, unless it serves already.';
 
 CREATE PROCEDURE sparkify.run_pipeline(
-    dims           integer          DEFAULT 64,
+    dims           integer          DEFAULT NULL,
     n              integer          DEFAULT 10,
     half_life_days double precision DEFAULT 30,
     keep_models    integer          DEFAULT 2,
@@ -332,7 +332,7 @@ BEGIN
     END IF;
 END $$;
 COMMENT ON PROCEDURE sparkify.run_pipeline(integer, integer, double precision, integer, interval) IS
-    'Cleans new raw rows, builds a model with dims dimensions, vectors, n recommendations a user, validates, activates, prunes, and refreshes the summaries. Each step commits and is logged in pipeline_runs; a failure leaves the previous model serving and ends the call in an error. A call while another runs is skipped. keep_models: models kept beside the active one; keep_runs: age of the log.';
+    'Cleans new raw rows, builds a model with dims dimensions (NULL: up to 64, as many as the catalogue allows), vectors, n recommendations a user, validates, activates, prunes, and refreshes the summaries. Each step commits and is logged in pipeline_runs; a failure leaves the previous model serving and ends the call in an error. A call while another runs is skipped. keep_models: models kept beside the active one; keep_runs: age of the log.';
 
 CREATE FUNCTION sparkify_internal.check_pipeline_options(keep_models integer, keep_runs interval) RETURNS void
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -388,15 +388,14 @@ COMMENT ON FUNCTION sparkify_internal.job_command(text) IS
 CREATE FUNCTION sparkify.schedule_pipeline(
     daily   text    DEFAULT '0 3 * * *',
     refresh text    DEFAULT '* * * * *',
-    dims    integer DEFAULT 64,
+    dims    integer DEFAULT NULL,
     n       integer DEFAULT 10)
 RETURNS TABLE (job_id bigint, job_name text, schedule text, command text)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 2 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM sparkify_internal.require_pg_cron();
-    IF dims IS NULL OR n IS NULL THEN
-        RAISE EXCEPTION '% must not be null', CASE WHEN n IS NULL THEN 'n' ELSE 'dims' END
-            USING ERRCODE = 'null_value_not_allowed';
+    IF n IS NULL THEN
+        RAISE EXCEPTION 'n must not be null' USING ERRCODE = 'null_value_not_allowed';
     ELSIF n NOT BETWEEN 1 AND 1000 THEN
         RAISE EXCEPTION 'n must be between 1 and 1000, not %', n USING ERRCODE = 'invalid_parameter_value';
     ELSIF dims < 1 THEN
@@ -405,7 +404,7 @@ BEGIN
     PERFORM sparkify.unschedule_pipeline();
     FOR job_name, schedule, command IN VALUES
         ('sparkify pipeline', daily, sparkify_internal.job_command(
-            format('CALL sparkify.run_pipeline(dims => %s, n => %s);', dims, n))),
+            format('CALL sparkify.run_pipeline(%sn => %s);', 'dims => ' || dims || ', ', n))),
         ('sparkify refresh', refresh, sparkify_internal.job_command(
             format('PERFORM sparkify.refresh_recommendations(n => %s); PERFORM sparkify.refresh_summaries();', n)))
     LOOP
@@ -425,7 +424,7 @@ BEGIN
     END LOOP;
 END $$;
 COMMENT ON FUNCTION sparkify.schedule_pipeline(text, text, integer, integer) IS
-    'Lets pg_cron run the pipeline (daily) and the refresh of changed users (refresh), both cron schedules in GMT; NULL leaves one out. Calling again replaces both jobs. dims and n are handed to them. Gives the jobs.';
+    'Lets pg_cron run the pipeline (daily) and the refresh of changed users (refresh), both cron schedules in GMT; NULL leaves one out. Calling again replaces both jobs. dims (where it is not NULL) and n are handed to them. Gives the jobs.';
 
 CREATE FUNCTION sparkify.unschedule_pipeline() RETURNS integer
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$

@@ -6,7 +6,7 @@ use pgrx::PgSqlErrorCode;
 use pgrx::prelude::*;
 use serde_json::{Map, json};
 use sparkify_core::catalogue::FEATURES;
-use sparkify_core::embedding::{self, Features, Pca};
+use sparkify_core::embedding::{self, Dims, Features, MAX_GENRES, Pca};
 use sparkify_core::taste::Centroids;
 
 use crate::error::{in_range, or_raise, raise, required};
@@ -14,14 +14,20 @@ use crate::interrupt::interrupt;
 use crate::storage::features::{self, CatalogueFeatures};
 use crate::storage::models::{self, Embedded};
 
+/// Components kept where nobody says how many and the catalogue allows.
+const DEFAULT_DIMS: usize = 64;
+
 #[pg_extern(volatile, parallel_unsafe)]
 #[search_path(pg_catalog, pg_temp)]
 fn build_embeddings(
-    dims: default!(Option<i32>, 64),
+    dims: default!(Option<i32>, "NULL"),
     activate: default!(Option<bool>, true),
     half_life_days: default!(Option<f64>, 30.0),
 ) -> i64 {
-    let dims = in_range(required(dims, "dims").into(), 1, 16_000, "dims") as usize;
+    let dims = match dims {
+        Some(dims) => Dims::Exactly(in_range(dims.into(), 1, 16_000, "dims") as usize),
+        None => Dims::AtMost(DEFAULT_DIMS),
+    };
     let activate = required(activate, "activate");
     let half_life_days = required(half_life_days, "half_life_days");
     if !(half_life_days.is_finite() && half_life_days > 0.0) {
@@ -43,8 +49,9 @@ fn build_embeddings(
     };
     let pca = or_raise(embedding::fit(&features, dims, &interrupt));
     let fitted = start.elapsed();
+    say_what_was_left(&features, &pca, dims);
 
-    let params = json!({ "dims": dims, "half_life_days": half_life_days });
+    let params = json!({ "dims": pca.components.nrows(), "half_life_days": half_life_days });
     let model_id = models::insert("content", "cosine", params);
     store(model_id, &catalogue, &features, &pca);
     let stored = start.elapsed();
@@ -67,24 +74,40 @@ fn activate_model(model_id: Option<i64>) {
     models::activate(required(model_id, "model_id"));
 }
 
+/// A NOTICE for what turned out smaller than one may have expected.
+fn say_what_was_left(features: &Features, pca: &Pca, dims: Dims) {
+    let kept = pca.components.nrows();
+    if dims == Dims::AtMost(DEFAULT_DIMS) && kept < DEFAULT_DIMS {
+        pgrx::notice!(
+            "the features of the catalogue span {kept} dimensions: the model has as many, not the usual {DEFAULT_DIMS}"
+        );
+    }
+    if features.n_genres > pca.genres.len() {
+        pgrx::notice!(
+            "of {} genres the {MAX_GENRES} that vary most are features of the model; the others do not count in it",
+            features.n_genres
+        );
+    }
+}
+
 /// Projects the tracks, and stores them with the centroids of their genres.
 fn store(model_id: i64, catalogue: &CatalogueFeatures, features: &Features, pca: &Pca) {
     let dims = pca.components.nrows();
     let tracks = catalogue.track_ids.len();
     let mut embeddings: Vec<f32> = Vec::new();
-    if embeddings.try_reserve_exact(tracks * dims).is_err() {
+    if embeddings.try_reserve_exact(tracks.saturating_mul(dims)).is_err() {
         raise(
             PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY,
             format!("cannot hold {tracks} embeddings of {dims} dimensions in memory"),
             Some("Use fewer dims."),
         );
     }
-    let mut centroids = Centroids::new(catalogue.genre_names.len(), dims);
-    pca.project(features, &interrupt, |track, embedding| {
+    let mut centroids = or_raise(Centroids::new(catalogue.genre_names.len(), dims));
+    or_raise(pca.project(features, &interrupt, |track, embedding| {
         let own = catalogue.genre_offsets[track]..catalogue.genre_offsets[track + 1];
         centroids.add(&catalogue.genres[own], embedding);
         embeddings.extend_from_slice(embedding);
-    });
+    }));
     models::write_track_embeddings(
         model_id,
         embeddings.chunks_exact(dims).enumerate().map(|(track, embedding)| Embedded {
@@ -119,6 +142,7 @@ fn metrics(catalogue: &CatalogueFeatures, pca: &Pca) -> serde_json::Value {
         "tracks": catalogue.track_ids.len(),
         "genres": catalogue.genre_names.len(),
         "features": pca.components.ncols() - pca.constant.len(),
+        "genres_left_out": catalogue.genre_names.len() - pca.genres.len(),
         "constant_features": pca.constant.iter().map(name).collect::<Vec<_>>(),
         "missing_values": missing,
         "explained_variance": ratio.sum(),

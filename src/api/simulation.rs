@@ -345,8 +345,8 @@ fn calibration(state: &State) -> Calibration {
     read_json(&state.calibration)
 }
 
-fn read_json<T: serde::de::DeserializeOwned>(value: &serde_json::Value) -> T {
-    serde_json::from_value(value.clone()).unwrap_or_else(|error| {
+fn read_json<T: serde::de::DeserializeOwned>(value: &str) -> T {
+    serde_json::from_str(value).unwrap_or_else(|error| {
         raise(
             PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
             format!("sparkify_internal.simulator_state cannot be read: {error}"),
@@ -355,6 +355,6 @@ fn read_json<T: serde::de::DeserializeOwned>(value: &serde_json::Value) -> T {
     })
 }
 
-fn json<T: serde::Serialize>(value: &T) -> serde_json::Value {
-    serde_json::to_value(value).unwrap_or_default()
+fn json<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_default()
 }

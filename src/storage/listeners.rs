@@ -1,7 +1,6 @@
 //! Users, what they declared and what they played.
 
-use std::collections::BTreeMap;
-
+use super::json::Weights;
 use super::spi::{self, Row};
 
 /// One play as stored.
@@ -16,17 +15,11 @@ pub struct StoredPlay<'a> {
     pub ms_played: Option<i32>,
 }
 
-/// Declared weights by genre; what is not a number is left out.
-pub type Declared = BTreeMap<String, f64>;
+/// Declared weights by genre; what is not a finite number is left out.
+pub type Declared = Weights;
 
 fn declared(row: &Row, column: usize) -> Declared {
-    match row.jsonb(column) {
-        Some(serde_json::Value::Object(weights)) => weights
-            .into_iter()
-            .filter_map(|(genre, weight)| Some((genre, weight.as_f64()?)))
-            .collect(),
-        _ => Declared::new(),
-    }
+    row.weights(column).unwrap_or_default()
 }
 
 /// A user's declared taste; `None` for a user that does not exist.

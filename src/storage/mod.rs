@@ -6,6 +6,7 @@ pub mod catalogue_index;
 pub mod checks;
 pub mod columns;
 pub mod features;
+pub mod json;
 pub mod listeners;
 pub mod models;
 pub mod plays;

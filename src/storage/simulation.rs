@@ -1,7 +1,7 @@
 //! The simulator's tables: hidden tastes, the clock, and the rows it writes.
 
+use pgrx::PgSqlErrorCode;
 use pgrx::datum::TimestampWithTimeZone;
-use pgrx::{JsonB, PgSqlErrorCode};
 use serde_json::{Map, Value};
 use sparkify_core::simulate::{MOODS, Person, Play, Rhythm, TasteRecord, TrackFacts};
 
@@ -37,10 +37,10 @@ pub fn shown(time: i64) -> String {
 pub struct State {
     /// The seed it began with.
     pub seed: i64,
-    /// Its options, by name.
-    pub options: Value,
-    /// The level of listening found when it began.
-    pub calibration: Value,
+    /// Its options, by name, as JSON.
+    pub options: String,
+    /// The level of listening found when it began, as JSON.
+    pub calibration: String,
     /// Start of the simulated time.
     pub started_at: i64,
     /// Where the simulated time stands.
@@ -74,12 +74,13 @@ pub fn state(snapshot: Snapshot) -> Option<State> {
     let mut state = None;
     select(
         snapshot,
-        "SELECT seed, options, calibration, started_at, simulated_until FROM sparkify_internal.simulator_state",
+        "SELECT seed, options::text, calibration::text, started_at, simulated_until \
+         FROM sparkify_internal.simulator_state",
         |row| {
             state = Some(State {
                 seed: row.i64(0).unwrap_or_default(),
-                options: row.jsonb(1).unwrap_or_default(),
-                calibration: row.jsonb(2).unwrap_or_default(),
+                options: row.text(1).unwrap_or_default().to_owned(),
+                calibration: row.text(2).unwrap_or_default().to_owned(),
                 started_at: row.timestamp(3).unwrap_or_default() + SERVER_EPOCH,
                 simulated_until: row.timestamp(4).unwrap_or_default() + SERVER_EPOCH,
             });
@@ -92,12 +93,12 @@ pub fn state(snapshot: Snapshot) -> Option<State> {
 pub fn save(state: State) {
     spi::execute(
         "INSERT INTO sparkify_internal.simulator_state AS s \
-             (seed, options, calibration, started_at, simulated_until) VALUES ($1, $2, $3, $4, $5) \
+             (seed, options, calibration, started_at, simulated_until) VALUES ($1, $2::jsonb, $3::jsonb, $4, $5) \
          ON CONFLICT (one) DO UPDATE SET simulated_until = excluded.simulated_until",
         &[
             state.seed.into(),
-            JsonB(state.options).into(),
-            JsonB(state.calibration).into(),
+            state.options.into(),
+            state.calibration.into(),
             timestamp(state.started_at).into(),
             timestamp(state.simulated_until).into(),
         ],
@@ -174,13 +175,9 @@ pub fn read_users(snapshot: Snapshot, mut each: impl FnMut(StoredUser)) {
     );
 }
 
-/// Numbers by name, in the order of the names; what is not a number is left out.
+/// Numbers by name, in the order of the names; what is not a finite number is left out.
 fn weights(row: &Row, column: usize) -> Vec<(String, f64)> {
-    let Some(Value::Object(weights)) = row.jsonb(column) else { return Vec::new() };
-    let mut weights: Vec<(String, f64)> =
-        weights.into_iter().filter_map(|(name, weight)| Some((name, weight.as_f64()?))).collect();
-    weights.sort_by(|a, b| a.0.cmp(&b.0));
-    weights
+    row.weights(column).unwrap_or_default().into_iter().collect()
 }
 
 fn taste(row: &Row, rhythm: &str) -> Option<TasteRecord> {

@@ -17,7 +17,9 @@ use pgrx::datum::DatumWithOid;
 use pgrx::varlena::{text_to_rust_str_unchecked, varatt_is_1b_e, varatt_is_4b_c};
 use pgrx::{FromDatum, PgSqlErrorCode, pg_guard, pg_sys};
 
+use super::json::{self, Weights};
 use crate::error::raise;
+use crate::memory;
 
 thread_local! {
     /// Kept plans by statement text. Plans outlive transactions and are revalidated by the server.
@@ -93,19 +95,33 @@ impl<'a> Row<'a> {
         Some(u128::from_be_bytes(unsafe { *datum.cast_mut_ptr::<[u8; 16]>() }))
     }
 
-    /// A `jsonb` value.
-    pub fn jsonb(&self, column: usize) -> Option<serde_json::Value> {
+    /// The numbers by name in a `jsonb` object; `None` for NULL.
+    pub fn weights(&self, column: usize) -> Option<Weights> {
         let datum = self.datum(column, pg_sys::JSONBOID)?;
         // SAFETY: the datum was checked to be a jsonb that is not null.
-        unsafe { pgrx::JsonB::from_datum(datum, false) }.map(|json| json.0)
+        Some(unsafe { json::weights(datum) })
     }
 
-    /// A `text[]` value; elements that are NULL are left out.
+    /// A copy of a `text` value; empty for NULL.
+    pub fn owned(&self, column: usize) -> String {
+        memory::owned(self.text(column).unwrap_or_default())
+    }
+
+    /// A `text[]` value of any number of dimensions; elements that are NULL are left out.
     pub fn texts(&self, column: usize) -> Option<Vec<String>> {
         let datum = self.datum(column, pg_sys::TEXTARRAYOID)?;
         // SAFETY: the datum was checked to be a text array that is not null.
-        let elements = unsafe { Vec::<Option<String>>::from_datum(datum, false) }?;
-        Some(elements.into_iter().flatten().collect())
+        let elements = unsafe { pgrx::Array::<&str>::from_datum(datum, false) }?;
+        let mut texts = Vec::new();
+        for (at, text) in elements.iter().enumerate() {
+            if at % 4096 == 4095 {
+                crate::interrupt::interrupt();
+            }
+            if let Some(text) = text {
+                memory::push(&mut texts, memory::owned(text), "the elements of an array");
+            }
+        }
+        Some(texts)
     }
 
     /// A `real[]` value of at most one dimension and without NULL elements; `None` for any other.
@@ -136,6 +152,7 @@ struct Connection(PhantomData<*const ()>);
 
 impl Connection {
     fn open() -> Connection {
+        memory::begin();
         // SAFETY: called in a backend with a transaction, from its only thread.
         let code = unsafe { pg_sys::SPI_connect() };
         expect(code, pg_sys::SPI_OK_CONNECT as i32, "connect");
@@ -193,8 +210,13 @@ fn plan(sql: &str, args: &[DatumWithOid]) -> pg_sys::SPIPlanPtr {
     }
 }
 
-/// Arguments in the form the executor takes, in memory of the open connection.
+/// Arguments in the form the executor takes, in memory of the open connection; no list
+/// where there are none, as the server itself has it: extensions that copy the list
+/// count on that.
 fn bind(args: &[DatumWithOid]) -> pg_sys::ParamListInfo {
+    if args.is_empty() {
+        return std::ptr::null_mut();
+    }
     // SAFETY: connected; the list has room for as many parameters as are written.
     unsafe {
         let list = pg_sys::makeParamList(args.len() as i32);
@@ -283,6 +305,7 @@ unsafe extern "C-unwind" fn receive(
             nulls: std::slice::from_raw_parts((*slot).tts_isnull, columns),
             types: &receiver.types,
         };
+        memory::check();
         let before = pg_sys::MemoryContextSwitchTo(receiver.memory);
         let more = (receiver.each)(&row);
         pg_sys::MemoryContextSwitchTo(before);

@@ -8,6 +8,8 @@
 //! `sklearn.decomposition.PCA` does; a track's embedding is its centred row times
 //! the components.
 //!
+//! Of very many genres the [`MAX_GENRES`] of greatest variance take part.
+//!
 //! Genres are sparse, so the covariance costs `O(n · (numeric + genres per
 //! track)²)` and no dense matrix of all features is ever made; the projection
 //! costs `O(n · dims · (numeric + genres per track))`. Sums are float64. The sign
@@ -16,10 +18,17 @@
 //! Source: K. Pearson, "On lines and planes of closest fit to systems of points
 //! in space", Philosophical Magazine 2 (1901).
 
-use nalgebra::{DMatrix, SymmetricEigen};
 use ndarray::{Array1, Array2, ArrayView2};
 
-use crate::{Error, Interrupt, Result};
+use crate::eigen::Tridiagonal;
+use crate::{Error, Interrupt, Result, memory};
+
+/// Genres that are features: of more, those that vary most. A genre that few tracks have
+/// varies little, and the matrix grows with the square of their number.
+pub const MAX_GENRES: usize = 2000;
+
+/// No column.
+const NONE: u32 = u32::MAX;
 
 /// Eigenvalues below this share of the largest are rounding, not variance.
 const RANK_TOLERANCE: f64 = 1e-10;
@@ -55,11 +64,13 @@ pub struct Pca {
     pub means: Vec<f64>,
     /// Population standard deviation of each numeric column after imputation; 0 where constant.
     pub scales: Vec<f64>,
-    /// Share of the tracks that have each genre.
-    pub genre_shares: Array1<f64>,
+    /// Genres that take part, rising: what stands in the columns after the numeric ones.
+    pub genres: Vec<u32>,
+    /// Share of the tracks that have each of `genres`.
+    pub genre_shares: Vec<f64>,
     /// Columns without variance, left out: numeric ones first, then genres at `n_numeric + genre`.
     pub constant: Vec<usize>,
-    /// Loadings `(dims, n_numeric + n_genres)`, 0 in constant columns; rows are orthonormal.
+    /// Loadings `(dims, n_numeric + genres.len())`, 0 in constant columns; rows are orthonormal.
     pub components: Array2<f64>,
     /// Variance along each component (denominator n − 1), descending.
     pub explained_variance: Array1<f64>,
@@ -67,13 +78,24 @@ pub struct Pca {
     pub total_variance: f64,
 }
 
-/// Fits the `dims` principal components of the features.
+/// How many components are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dims {
+    /// So many, or an error.
+    Exactly(usize),
+    /// So many, or all that the features span.
+    AtMost(usize),
+}
+
+/// Fits the first principal components of the features.
 ///
 /// # Errors
-/// [`Error::OutOfRange`] for `dims` = 0, [`Error::TooFew`] for fewer than two
-/// tracks, [`Error::AboveRank`] where the features span fewer than `dims` dimensions.
-pub fn fit(features: &Features, dims: usize, interrupt: Interrupt) -> Result<Pca> {
-    if dims == 0 {
+/// [`Error::OutOfRange`] for 0 dims, [`Error::TooFew`] for fewer than two tracks,
+/// [`Error::AboveRank`] where the features span fewer dimensions than asked for, or none,
+/// [`Error::OutOfMemory`].
+pub fn fit(features: &Features, dims: Dims, interrupt: Interrupt) -> Result<Pca> {
+    let (Dims::Exactly(wanted) | Dims::AtMost(wanted)) = dims;
+    if wanted == 0 {
         return Err(Error::OutOfRange {
             name: "dims",
             value: "0".into(),
@@ -85,33 +107,42 @@ pub fn fit(features: &Features, dims: usize, interrupt: Interrupt) -> Result<Pca
         return Err(Error::TooFew { what: "tracks", have: n, need: 2 });
     }
     let (means, scales) = standardisation(&features.numeric);
-    let covariance = covariance(features, &means, &scales, interrupt);
+    let columns = GenreColumns::of(features)?;
     let n_numeric = features.numeric.ncols();
-    let (varying, constant): (Vec<usize>, Vec<usize>) = (0..covariance.nrows())
-        .partition(|&j| covariance[(j, j)] > 0.0 && (j >= n_numeric || scales[j] > 0.0));
-    let total_variance = varying.iter().map(|&j| covariance[(j, j)]).sum();
+    let width = n_numeric + columns.genres.len();
+    let covariance = covariance(features, &columns, &means, &scales, interrupt)?;
+    let variance = |j: usize| covariance[j * width + j];
+    let (varying, constant): (Vec<usize>, Vec<usize>) =
+        (0..width).partition(|&j| variance(j) > 0.0 && (j >= n_numeric || scales[j] > 0.0));
+    let total_variance = varying.iter().map(|&j| variance(j)).sum();
+    let constant = constant.into_iter().map(|j| match j.checked_sub(n_numeric) {
+        Some(at) => n_numeric + columns.genres[at] as usize,
+        None => j,
+    });
+    let constant = memory::collected(constant, "features")?;
 
     if varying.is_empty() {
-        return Err(Error::AboveRank { dims, features: 0, rank: 0 });
+        return Err(Error::AboveRank { dims: wanted, features: 0, rank: 0 });
     }
-    let varying_covariance =
-        DMatrix::from_fn(varying.len(), varying.len(), |i, j| covariance[(varying[i], varying[j])]);
-    interrupt();
-    let eigen = SymmetricEigen::new(varying_covariance);
-    interrupt();
-    let mut order: Vec<usize> = (0..varying.len()).collect();
-    order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]).then(a.cmp(&b)));
-    let floor = order.first().map_or(0.0, |&first| eigen.eigenvalues[first] * RANK_TOLERANCE);
-    let rank = order.iter().take_while(|&&k| eigen.eigenvalues[k] > floor).count().min(n - 1);
+    let tridiagonal =
+        Tridiagonal::of(among(covariance, width, &varying), varying.len(), interrupt)?;
+    let largest = tridiagonal.largest(1, interrupt)?;
+    let floor = largest.first().map_or(0.0, |first| first * RANK_TOLERANCE);
+    let rank = tridiagonal.count_above(floor).min(n - 1);
+    let dims = match dims {
+        Dims::AtMost(_) if rank > 0 => wanted.min(rank),
+        _ => wanted,
+    };
     if dims > rank {
         return Err(Error::AboveRank { dims, features: varying.len(), rank });
     }
+    let explained_variance = tridiagonal.largest(dims, interrupt)?;
+    let vectors = tridiagonal.vectors(&explained_variance, interrupt)?;
 
-    let mut components = Array2::zeros((dims, covariance.nrows()));
-    for (row, &k) in order[..dims].iter().enumerate() {
-        let loadings = eigen.eigenvectors.column(k);
+    let mut components = zeros(dims, width, "components")?;
+    for (row, loadings) in vectors.chunks_exact(varying.len()).enumerate() {
         // The first of equal magnitudes decides, whatever rounding did to the others.
-        let largest = loadings.amax();
+        let largest = loadings.iter().fold(0.0f64, |largest, v| largest.max(v.abs()));
         let deciding = loadings.iter().find(|v| v.abs() >= largest * (1.0 - 1e-9));
         let sign = if deciding.is_some_and(|&v| v < 0.0) { -1.0 } else { 1.0 };
         for (i, &j) in varying.iter().enumerate() {
@@ -121,12 +152,32 @@ pub fn fit(features: &Features, dims: usize, interrupt: Interrupt) -> Result<Pca
     Ok(Pca {
         means,
         scales,
-        genre_shares: genre_shares(features),
+        genres: columns.genres,
+        genre_shares: columns.shares,
         constant,
         components,
-        explained_variance: order[..dims].iter().map(|&k| eigen.eigenvalues[k]).collect(),
+        explained_variance: Array1::from_vec(explained_variance),
         total_variance,
     })
+}
+
+/// The rows and columns `kept`, rising, of a matrix of `width` columns, in its own place.
+fn among(mut matrix: Vec<f64>, width: usize, kept: &[usize]) -> Vec<f64> {
+    let mut to = 0;
+    for &i in kept {
+        for &j in kept {
+            matrix[to] = matrix[i * width + j];
+            to += 1;
+        }
+    }
+    matrix.truncate(to);
+    matrix
+}
+
+fn zeros(rows: usize, columns: usize, what: &'static str) -> Result<Array2<f64>> {
+    let cells = memory::filled(0.0, rows.saturating_mul(columns), what)?;
+    // Of that length it cannot fail.
+    Ok(Array2::from_shape_vec((rows, columns), cells).unwrap_or_default())
 }
 
 impl Pca {
@@ -136,20 +187,27 @@ impl Pca {
     }
 
     /// Embeds every track in turn: `each(track, embedding)` with `embedding` of `dims` entries.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] for a copy of the components.
     pub fn project(
         &self,
         features: &Features,
         interrupt: Interrupt,
         mut each: impl FnMut(usize, &[f32]),
-    ) {
+    ) -> Result<()> {
         let (dims, n_numeric) = (self.components.nrows(), features.numeric.ncols());
         // By feature, so that a track adds up contiguous rows.
-        let loadings = self.components.t().as_standard_layout().into_owned();
+        let by_feature = self.components.columns().into_iter().flatten().copied();
+        let mut loadings = Vec::new();
+        memory::reserve(&mut loadings, self.components.len(), "components")?;
+        loadings.extend(by_feature);
+        let row = |feature: usize| &loadings[feature * dims..][..dims];
+        let column_of = column_of(&self.genres, features.n_genres)?;
         let mut centre = vec![0.0; dims];
-        for (genre, &share) in self.genre_shares.iter().enumerate() {
-            add_scaled(&mut centre, -share, &loadings.row(n_numeric + genre).to_vec());
+        for (at, &share) in self.genre_shares.iter().enumerate() {
+            add_scaled(&mut centre, -share, row(n_numeric + at));
         }
-        let rows: Vec<&[f64]> = loadings.rows().into_iter().filter_map(|r| r.to_slice()).collect();
         let mut sums = vec![0.0; dims];
         let mut embedding = vec![0.0f32; dims];
         for track in 0..features.n_tracks() {
@@ -160,17 +218,21 @@ impl Pca {
             for (j, &value) in features.numeric.row(track).iter().enumerate() {
                 let z = standardised(value, self.means[j], self.scales[j]);
                 if z != 0.0 {
-                    add_scaled(&mut sums, z, rows[j]);
+                    add_scaled(&mut sums, z, row(j));
                 }
             }
             for &genre in features.genres_of(track) {
-                add_scaled(&mut sums, 1.0, rows[n_numeric + genre as usize]);
+                let column = column_of[genre as usize];
+                if column != NONE {
+                    add_scaled(&mut sums, 1.0, row(n_numeric + column as usize));
+                }
             }
             for (out, &sum) in embedding.iter_mut().zip(&sums) {
                 *out = sum as f32;
             }
             each(track, &embedding);
         }
+        Ok(())
     }
 }
 
@@ -209,26 +271,62 @@ fn standardisation(numeric: &ArrayView2<f64>) -> (Vec<f64>, Vec<f64>) {
         .unzip()
 }
 
-fn genre_shares(features: &Features) -> Array1<f64> {
-    let mut counts = Array1::zeros(features.n_genres);
-    for &genre in features.genres {
-        counts[genre as usize] += 1.0;
-    }
-    counts / features.n_tracks() as f64
+/// The genres that take part.
+struct GenreColumns {
+    genres: Vec<u32>,
+    shares: Vec<f64>,
+    /// By genre: its place in `genres`, or [`NONE`].
+    column_of: Vec<u32>,
 }
 
-/// Covariance `(n_numeric + n_genres)²` of standardised numerics and 0/1 genres, denominator n − 1.
+impl GenreColumns {
+    fn of(features: &Features) -> Result<GenreColumns> {
+        let n = features.n_tracks() as f64;
+        let mut counts = memory::filled(0u32, features.n_genres, "genres")?;
+        for &genre in features.genres {
+            counts[genre as usize] += 1;
+        }
+        let mut genres = memory::collected(0..features.n_genres as u32, "genres")?;
+        if genres.len() > MAX_GENRES {
+            let variance = |genre: &u32| {
+                let share = f64::from(counts[*genre as usize]) / n;
+                share * (1.0 - share)
+            };
+            genres.select_nth_unstable_by(MAX_GENRES, |a, b| {
+                variance(b).total_cmp(&variance(a)).then(a.cmp(b))
+            });
+            genres.truncate(MAX_GENRES);
+            genres.sort_unstable();
+        }
+        let shares = genres.iter().map(|&genre| f64::from(counts[genre as usize]) / n).collect();
+        let column_of = column_of(&genres, features.n_genres)?;
+        Ok(GenreColumns { genres, shares, column_of })
+    }
+}
+
+fn column_of(genres: &[u32], n_genres: usize) -> Result<Vec<u32>> {
+    let mut column_of = memory::filled(NONE, n_genres, "genres")?;
+    for (&genre, column) in genres.iter().zip(0..) {
+        column_of[genre as usize] = column;
+    }
+    Ok(column_of)
+}
+
+/// Covariance of standardised numerics and 0/1 genres, denominator n − 1: the whole matrix,
+/// row by row.
 fn covariance(
     features: &Features,
+    columns: &GenreColumns,
     means: &[f64],
     scales: &[f64],
     interrupt: Interrupt,
-) -> DMatrix<f64> {
+) -> Result<Vec<f64>> {
     let (n, n_numeric) = (features.n_tracks(), features.numeric.ncols());
-    let width = n_numeric + features.n_genres;
-    // Products of the upper triangle; standardised columns have mean 0 already.
-    let mut products = DMatrix::<f64>::zeros(width, width);
+    let width = n_numeric + columns.genres.len();
+    // Products of the lower triangle; standardised columns have mean 0 already.
+    let mut products = memory::filled(0.0, width * width, "the covariance of the features")?;
     let mut z = vec![0.0; n_numeric];
+    let mut own = Vec::new();
     for track in 0..n {
         if track % CHECK_EVERY == 0 {
             interrupt();
@@ -236,169 +334,38 @@ fn covariance(
         for (j, &value) in features.numeric.row(track).iter().enumerate() {
             z[j] = standardised(value, means[j], scales[j]);
         }
-        let genres = features.genres_of(track);
         for j in 0..n_numeric {
-            for i in 0..=j {
-                products[(i, j)] += z[i] * z[j];
-            }
+            add_scaled(&mut products[j * width..=j * width + j], z[j], &z[..=j]);
         }
-        for &genre in genres {
-            let column = n_numeric + genre as usize;
-            for (i, &value) in z.iter().enumerate() {
-                products[(i, column)] += value;
+        own.clear();
+        let known = features.genres_of(track).iter().map(|&g| columns.column_of[g as usize]);
+        for column in known.filter(|&column| column != NONE) {
+            memory::push(&mut own, n_numeric + column as usize, "genres")?;
+        }
+        for (at, &column) in own.iter().enumerate() {
+            if at % 64 == 63 {
+                interrupt();
             }
-            for &other in genres.iter().filter(|&&other| other <= genre) {
-                products[(n_numeric + other as usize, column)] += 1.0;
+            let row = &mut products[column * width..][..width];
+            add_scaled(&mut row[..n_numeric], 1.0, &z);
+            for &other in own.iter().filter(|&&other| other <= column) {
+                row[other] += 1.0;
             }
         }
     }
-    let shares = genre_shares(features);
-    let mean = |j: usize| if j < n_numeric { 0.0 } else { shares[j - n_numeric] };
-    DMatrix::from_fn(width, width, |i, j| {
-        let product = products[(i.min(j), i.max(j))];
-        (product - n as f64 * mean(i) * mean(j)) / (n as f64 - 1.0)
-    })
+    let mean = |j: usize| if j < n_numeric { 0.0 } else { columns.shares[j - n_numeric] };
+    for i in 0..width {
+        interrupt();
+        for j in 0..=i {
+            let product = products[i * width + j];
+            let value = (product - n as f64 * mean(i) * mean(j)) / (n as f64 - 1.0);
+            products[i * width + j] = value;
+            products[j * width + i] = value;
+        }
+    }
+    Ok(products)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use ndarray::array;
-    use rand::{RngExt, SeedableRng};
-
-    fn numeric_only<'a>(numeric: &'a Array2<f64>, offsets: &'a [usize]) -> Features<'a> {
-        Features { numeric: numeric.view(), genre_offsets: offsets, genres: &[], n_genres: 0 }
-    }
-
-    fn embed(features: &Features, pca: &Pca) -> Array2<f32> {
-        let mut out = Array2::zeros((features.n_tracks(), pca.components.nrows()));
-        pca.project(features, &|| (), |i, e| out.row_mut(i).assign(&ndarray::aview1(e)));
-        out
-    }
-
-    #[test]
-    fn two_correlated_columns_have_known_components() {
-        // Standardised columns with correlation r: eigenvalues 1 ± r along (1, ±1)/√2.
-        let x = array![[1.0, 2.0], [2.0, 1.0], [3.0, 4.0], [4.0, 3.0]];
-        let offsets = [0; 5];
-        let pca = fit(&numeric_only(&x, &offsets), 2, &|| ()).unwrap();
-        let r = 0.6;
-        let denominator = 4.0 / 3.0;
-        assert!((pca.explained_variance[0] - (1.0 + r) * denominator).abs() < 1e-12);
-        assert!((pca.explained_variance[1] - (1.0 - r) * denominator).abs() < 1e-12);
-        let half = 0.5f64.sqrt();
-        for (got, want) in pca.components.iter().zip([half, half, half, -half]) {
-            assert!((got - want).abs() < 1e-12, "{:?}", pca.components);
-        }
-    }
-
-    #[test]
-    fn a_missing_value_takes_the_mean() {
-        let x = array![[1.0], [f64::NAN], [3.0]];
-        let offsets = [0; 4];
-        let pca = fit(&numeric_only(&x, &offsets), 1, &|| ()).unwrap();
-        assert_eq!(pca.means[0], 2.0);
-        // Population deviation over three values, the imputed one included.
-        assert!((pca.scales[0] - (2.0f64 / 3.0).sqrt()).abs() < 1e-15);
-        assert_eq!(embed(&numeric_only(&x, &offsets), &pca)[(1, 0)], 0.0);
-    }
-
-    #[test]
-    fn constant_columns_are_left_out_and_named() {
-        let x = array![[1.0, 0.1], [2.0, 0.1], [4.0, 0.1]];
-        let features = Features {
-            numeric: x.view(),
-            genre_offsets: &[0, 1, 3, 4],
-            genres: &[0, 0, 1, 0],
-            n_genres: 3,
-        };
-        let pca = fit(&features, 2, &|| ()).unwrap();
-        // The second number never changes, the first genre is everywhere, the third nowhere.
-        assert_eq!(pca.constant, vec![1, 2, 4]);
-        assert!(pca.components.column(1).iter().all(|&v| v == 0.0));
-    }
-
-    #[test]
-    fn dims_are_checked_against_the_rank() {
-        let x = array![[1.0, 2.0], [2.0, 4.0], [3.0, 6.0], [7.0, 14.0]];
-        let offsets = [0; 5];
-        let features = numeric_only(&x, &offsets);
-        assert!(matches!(fit(&features, 0, &|| ()), Err(Error::OutOfRange { .. })));
-        let refused = fit(&features, 2, &|| ()).err();
-        assert_eq!(refused, Some(Error::AboveRank { dims: 2, features: 2, rank: 1 }));
-        assert!(fit(&features, 1, &|| ()).is_ok());
-        let one = array![[1.0, 2.0]];
-        let too_few = fit(&numeric_only(&one, &offsets[..2]), 1, &|| ()).err();
-        assert_eq!(too_few, Some(Error::TooFew { what: "tracks", have: 1, need: 2 }));
-        let same = array![[1.0], [1.0]];
-        let flat = fit(&numeric_only(&same, &offsets[..3]), 1, &|| ()).err();
-        assert_eq!(flat, Some(Error::AboveRank { dims: 1, features: 0, rank: 0 }));
-    }
-
-    /// Random catalogue with missing values and up to three genres a track.
-    fn catalogue(seed: u64) -> (Array2<f64>, Vec<usize>, Vec<u32>) {
-        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
-        let n = 200;
-        let numeric = Array2::from_shape_fn((n, 5), |(i, j)| {
-            if rng.random_bool(0.1) {
-                f64::NAN
-            } else {
-                rng.random::<f64>() * (j + 1) as f64 + (i % (j + 2)) as f64
-            }
-        });
-        let (mut offsets, mut genres) = (vec![0], Vec::new());
-        for _ in 0..n {
-            let mut own: Vec<u32> =
-                (0..rng.random_range(0..4)).map(|_| rng.random_range(0..8)).collect();
-            own.sort_unstable();
-            own.dedup();
-            genres.extend(own);
-            offsets.push(genres.len());
-        }
-        (numeric, offsets, genres)
-    }
-
-    #[test]
-    fn the_sparse_road_equals_the_dense_definition() {
-        for seed in 0..5 {
-            let (numeric, offsets, genres) = catalogue(seed);
-            let features = Features {
-                numeric: numeric.view(),
-                genre_offsets: &offsets,
-                genres: &genres,
-                n_genres: 8,
-            };
-            let pca = fit(&features, 6, &|| ()).unwrap();
-            // Dense: fill in, scale, centre; then XᵀX/(n−1) must be diagonal in the components.
-            let n = numeric.nrows();
-            let mut x = Array2::<f64>::zeros((n, 13));
-            for i in 0..n {
-                for j in 0..5 {
-                    let v = numeric[(i, j)];
-                    x[(i, j)] = if v.is_nan() { 0.0 } else { (v - pca.means[j]) / pca.scales[j] };
-                }
-                for &g in features.genres_of(i) {
-                    x[(i, 5 + g as usize)] = 1.0;
-                }
-            }
-            let mean = x.mean_axis(ndarray::Axis(0)).unwrap();
-            x -= &mean;
-            let covariance = x.t().dot(&x) / (n as f64 - 1.0);
-            let in_components = pca.components.dot(&covariance).dot(&pca.components.t());
-            let orthonormal = pca.components.dot(&pca.components.t());
-            for a in 0..6 {
-                for b in 0..6 {
-                    let want = if a == b { pca.explained_variance[a] } else { 0.0 };
-                    assert!((in_components[(a, b)] - want).abs() < 1e-10);
-                    assert!((orthonormal[(a, b)] - f64::from(a == b)).abs() < 1e-10);
-                }
-            }
-            let scores = x.dot(&pca.components.t());
-            for (got, want) in embed(&features, &pca).iter().zip(&scores) {
-                assert!((f64::from(*got) - want).abs() < 1e-5);
-            }
-            let ratio: f64 = pca.explained_variance_ratio().sum();
-            assert!(ratio > 0.0 && ratio < 1.0);
-        }
-    }
-}
+#[path = "embedding_tests.rs"]
+mod tests;

@@ -11,9 +11,11 @@
 //! statement was cancelled.
 
 pub mod catalogue;
+mod eigen;
 pub mod embedding;
 pub mod error;
 pub mod explore;
+pub mod memory;
 pub mod plays;
 pub mod popularity;
 pub mod rank;

@@ -11,6 +11,7 @@
 use std::collections::BTreeMap;
 
 use crate::rank::{Kernel, Path};
+use crate::{Result, memory};
 
 /// Microseconds in a day.
 const DAY: f64 = 86_400e6;
@@ -108,8 +109,13 @@ pub struct Centroids {
 
 impl Centroids {
     /// Empty centroids of `groups` groups.
-    pub fn new(groups: usize, dims: usize) -> Centroids {
-        Centroids { dims, sums: vec![0.0; groups * dims], counts: vec![0; groups] }
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory) where there are too many.
+    pub fn new(groups: usize, dims: usize) -> Result<Centroids> {
+        let what = "the centroids of the genres";
+        let sums = memory::filled(0.0, groups.saturating_mul(dims), what)?;
+        Ok(Centroids { dims, sums, counts: memory::filled(0, groups, what)? })
     }
 
     /// Counts a track's embedding in its groups; one of norm 0 counts as the zero vector.
@@ -213,7 +219,7 @@ mod tests {
 
     #[test]
     fn a_centroid_is_the_mean_of_unit_vectors() {
-        let mut centroids = Centroids::new(3, 2);
+        let mut centroids = Centroids::new(3, 2).unwrap();
         centroids.add(&[0, 1], &[2.0, 0.0]);
         centroids.add(&[0], &[0.0, 7.0]);
         assert_eq!(centroids.get(0), Some((vec![0.5, 0.5], 2)));

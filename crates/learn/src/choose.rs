@@ -44,128 +44,131 @@ pub(crate) struct Grid<'a> {
     pub neighbour_weights: &'a [f64],
 }
 
-/// Ranks for `users` with every combination of the grid.
-pub(crate) fn trials(
-    cut: &Cut,
-    users: &[usize],
-    listeners: &[u32],
-    factors: &Factors,
-    fold_in: &FoldIn,
-    neighbours: &Neighbours,
-    grid: &Grid,
-    options: &Options,
-    interrupt: Interrupt,
-) -> Result<Vec<Trial>> {
-    let tracks = listeners.len();
-    let scales: Vec<Vec<f32>> = grid
-        .output_exponents
-        .iter()
-        .map(|f| {
-            let exponent = f * fold_in.listener_exponent;
-            listeners.iter().map(|&d| f64::from(d.max(1)).powf(exponent) as f32).collect()
-        })
-        .collect();
-    let mut trials: Vec<Trial> = Vec::new();
-    for &output_exponent in grid.output_exponents {
-        for &neighbour_weight in grid.neighbour_weights {
-            let (ndcg, recall) = (Mean::default(), Mean::default());
-            trials.push(Trial {
-                ridge: options.factors.ridge,
-                output_exponent,
-                neighbour_weight,
-                ndcg,
-                recall,
-            });
+/// A model of the plays before the cut, to be tried on those after it.
+pub(crate) struct Validation<'a> {
+    pub cut: &'a Cut,
+    pub users: &'a [usize],
+    pub listeners: &'a [u32],
+    /// As they are: the exponent f comes in when they are scored.
+    pub factors: &'a Factors,
+    pub fold_in: &'a FoldIn,
+    pub neighbours: &'a Neighbours,
+}
+
+impl Validation<'_> {
+    /// Ranks for the users with every combination of the grid.
+    pub fn trials(
+        &self,
+        grid: &Grid,
+        options: &Options,
+        interrupt: Interrupt,
+    ) -> Result<Vec<Trial>> {
+        let Self { cut, users, listeners, fold_in, neighbours, .. } = *self;
+        let tracks = listeners.len();
+        let scales: Vec<Vec<f32>> = grid
+            .output_exponents
+            .iter()
+            .map(|f| {
+                let exponent = f * fold_in.listener_exponent;
+                listeners.iter().map(|&d| f64::from(d.max(1)).powf(exponent) as f32).collect()
+            })
+            .collect();
+        let mut trials: Vec<Trial> = Vec::new();
+        for &output_exponent in grid.output_exponents {
+            for &neighbour_weight in grid.neighbour_weights {
+                let (ndcg, recall) = (Mean::default(), Mean::default());
+                trials.push(Trial {
+                    ridge: options.factors.ridge,
+                    output_exponent,
+                    neighbour_weight,
+                    ndcg,
+                    recall,
+                });
+            }
         }
+        let mut groups = users.chunks(USERS);
+        let work = |group: &[usize], go_on: &dyn Fn() -> bool| {
+            let scores = match self.base_scores(group, go_on)? {
+                Ok(scores) => scores,
+                Err(error) => return Some(Err(error)),
+            };
+            let mut additions = match Additions::new(tracks) {
+                Ok(additions) => additions,
+                Err(error) => return Some(Err(error)),
+            };
+            let mut reached = Vec::new();
+            for (&user, base) in group.iter().zip(scores.chunks_exact(tracks)) {
+                additions.clear();
+                let timed = cut.known.timed();
+                for (play, at) in recency(cut.known.plays_of(user), timed) {
+                    additions.add(neighbours, play, at);
+                }
+                for scale in &scales {
+                    if !go_on() {
+                        return None;
+                    }
+                    let lists = Scored::new(base, scale, cut, user, options.k, &additions);
+                    for &weight in grid.neighbour_weights {
+                        let list = lists.best(weight, &additions, options.k);
+                        let accuracy = accuracy(&list, cut.held_out(user), options.k);
+                        reached.push((accuracy.ndcg, accuracy.recall));
+                    }
+                }
+            }
+            Some(Ok(reached))
+        };
+        let mut failed = None;
+        let take = |reached: Result<Vec<(f64, f64)>>| match reached {
+            Ok(reached) => {
+                for of_user in reached.chunks_exact(trials.len()) {
+                    for (trial, &(ndcg, recall)) in trials.iter_mut().zip(of_user) {
+                        trial.ndcg.add(ndcg);
+                        trial.recall.add(recall);
+                    }
+                }
+            }
+            Err(error) => failed = failed.take().or(Some(error)),
+        };
+        workers::in_order(options.threads, || groups.next(), work, take, interrupt);
+        failed.map_or(Ok(trials), Err)
     }
-    let mut groups = users.chunks(USERS);
-    let work = |group: &[usize], go_on: &dyn Fn() -> bool| {
-        let scores = match base_scores(cut, group, listeners, factors, fold_in, go_on)? {
+
+    /// `x · v` of all tracks for each user of a group: `(users, tracks)` in rows.
+    fn base_scores(&self, group: &[usize], go_on: &dyn Fn() -> bool) -> Option<Result<Vec<f32>>> {
+        let Self { cut, listeners, factors, fold_in, .. } = *self;
+        let (tracks, dims) = (listeners.len(), factors.dims());
+        let mut scores: Vec<f32> = match zeros(group.len() * tracks, "scores") {
             Ok(scores) => scores,
             Err(error) => return Some(Err(error)),
         };
-        let mut additions = match Additions::new(tracks) {
-            Ok(additions) => additions,
-            Err(error) => return Some(Err(error)),
-        };
-        let mut reached = Vec::new();
-        for (&user, base) in group.iter().zip(scores.chunks_exact(tracks)) {
-            additions.clear();
-            let timed = cut.known.timed();
-            for (play, at) in recency(cut.known.plays_of(user), timed) {
-                additions.add(neighbours, play, at);
-            }
-            for scale in &scales {
-                if !go_on() {
-                    return None;
-                }
-                let lists = Scored::new(base, scale, cut, user, options.k, &additions);
-                for &weight in grid.neighbour_weights {
-                    let list = lists.best(weight, &additions, options.k);
-                    let accuracy = accuracy(&list, cut.held_out(user), options.k);
-                    reached.push((accuracy.ndcg, accuracy.recall));
-                }
-            }
+        let mut vectors = Vec::with_capacity(group.len() * dims);
+        for &user in group {
+            let entries: Vec<Entry> = cut
+                .known
+                .plays_of(user)
+                .map(|play| Entry {
+                    output: factors.row(play.track as usize),
+                    listeners: listeners[play.track as usize],
+                    weight: f64::from(play.weight),
+                    signal: play.signal,
+                })
+                .collect();
+            vectors.extend(fold_in.fold_in(&entries).into_iter().map(|x| x as f32));
         }
-        Some(Ok(reached))
-    };
-    let mut failed = None;
-    let take = |reached: Result<Vec<(f64, f64)>>| match reached {
-        Ok(reached) => {
-            for of_user in reached.chunks_exact(trials.len()) {
-                for (trial, &(ndcg, recall)) in trials.iter_mut().zip(of_user) {
-                    trial.ndcg.add(ndcg);
-                    trial.recall.add(recall);
-                }
+        let vectors = MatRef::from_column_major_slice(&vectors, dims, group.len());
+        let mut to = MatMut::from_column_major_slice_mut(&mut scores, tracks, group.len());
+        for first in (0..tracks).step_by(TRACKS) {
+            if !go_on() {
+                return None;
             }
+            let count = TRACKS.min(tracks - first);
+            let block = &factors.tracks.values[first * dims..(first + count) * dims];
+            let block = MatRef::from_column_major_slice(block, dims, count);
+            let to = to.as_mut().subrows_mut(first, count);
+            matmul(to, Accum::Replace, block.transpose(), vectors, 1.0, Par::Seq);
         }
-        Err(error) => failed = failed.take().or(Some(error)),
-    };
-    workers::in_order(options.threads, || groups.next(), work, take, interrupt);
-    failed.map_or(Ok(trials), Err)
-}
-
-/// `x · v` of all tracks for each user of a group: `(users, tracks)` in rows.
-fn base_scores(
-    cut: &Cut,
-    group: &[usize],
-    listeners: &[u32],
-    factors: &Factors,
-    fold_in: &FoldIn,
-    go_on: &dyn Fn() -> bool,
-) -> Option<Result<Vec<f32>>> {
-    let (tracks, dims) = (listeners.len(), factors.dims());
-    let mut scores: Vec<f32> = match zeros(group.len() * tracks, "scores") {
-        Ok(scores) => scores,
-        Err(error) => return Some(Err(error)),
-    };
-    let mut vectors = Vec::with_capacity(group.len() * dims);
-    for &user in group {
-        let entries: Vec<Entry> = cut
-            .known
-            .plays_of(user)
-            .map(|play| Entry {
-                output: factors.row(play.track as usize),
-                listeners: listeners[play.track as usize],
-                weight: f64::from(play.weight),
-                signal: play.signal,
-            })
-            .collect();
-        vectors.extend(fold_in.fold_in(&entries).into_iter().map(|x| x as f32));
+        Some(Ok(scores))
     }
-    let vectors = MatRef::from_column_major_slice(&vectors, dims, group.len());
-    let mut to = MatMut::from_column_major_slice_mut(&mut scores, tracks, group.len());
-    for first in (0..tracks).step_by(TRACKS) {
-        if !go_on() {
-            return None;
-        }
-        let count = TRACKS.min(tracks - first);
-        let block = &factors.tracks.values[first * dims..(first + count) * dims];
-        let block = MatRef::from_column_major_slice(block, dims, count);
-        let to = to.as_mut().subrows_mut(first, count);
-        matmul(to, Accum::Replace, block.transpose(), vectors, 1.0, Par::Seq);
-    }
-    Some(Ok(scores))
 }
 
 /// The tracks that can come into a user's list, scored without neighbours.

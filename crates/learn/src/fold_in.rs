@@ -88,10 +88,7 @@ impl FoldIn {
         let known = self.known(entries);
         let shrink = shrinkage(&self.eigenvalues, self.alpha, self.lambda);
         // A loop of a few milliseconds at most goes on.
-        let solved = Solver::new(&shrink).solve(entries.len(), known, &|| true, &mut x);
-        if solved.is_none() || x.iter().any(|value| !value.is_finite()) {
-            x.fill(0.0);
-        }
+        let _ = Solver::new(&shrink).solve(entries.len(), known, &|| true, &mut x);
         x
     }
 

@@ -263,3 +263,98 @@ pub fn gini(counts: &[u32]) -> f64 {
         .map(|(at, &x)| (2.0 * (at as f64 + 1.0) - m - 1.0) * f64::from(x));
     weighted.sum::<f64>() / (m * total)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn close(got: f64, want: f64) {
+        assert!((got - want).abs() < 1e-12, "{got} is not {want}");
+    }
+
+    #[test]
+    fn a_list_with_hits_in_places_one_and_three() {
+        let got = accuracy(&[7, 2, 5, 1], &[3, 5, 7], 4);
+        close(got.recall, 2.0 / 3.0);
+        close(got.precision, 0.5);
+        close(got.reciprocal_rank, 1.0);
+        // 1/log₂2 + 1/log₂4 of 1/log₂2 + 1/log₂3 + 1/log₂4.
+        close(got.ndcg, 1.5 / (1.5 + 1.0 / 3f64.log2()));
+    }
+
+    #[test]
+    fn the_best_list_has_gain_one_and_what_is_below_k_does_not_count() {
+        close(accuracy(&[1, 2], &[1, 2, 3, 4], 2).ndcg, 1.0);
+        close(accuracy(&[1, 2], &[1, 2, 3, 4], 2).recall, 0.5);
+        close(accuracy(&[9, 8, 1], &[1], 2).ndcg, 0.0);
+        close(accuracy(&[9, 8, 1], &[1], 3).reciprocal_rank, 1.0 / 3.0);
+        // A list may be shorter than k.
+        close(accuracy(&[1], &[1], 10).precision, 0.1);
+    }
+
+    #[test]
+    fn without_anything_relevant_all_is_zero() {
+        assert_eq!(accuracy(&[1, 2], &[], 2), Accuracy::default());
+        assert_eq!(accuracy(&[1, 2], &[1], 0), Accuracy::default());
+        assert_eq!(accuracy(&[], &[1], 5), Accuracy::default());
+    }
+
+    #[test]
+    fn inequality_of_counts() {
+        close(gini(&[3, 3, 3]), 0.0);
+        close(gini(&[0, 0, 0, 8]), 0.75);
+        // Half of the mean absolute difference by the mean: pairs of 1, 2, 3.
+        close(gini(&[2, 1, 3]), (8.0 / 9.0) / 2.0 / 2.0);
+        close(gini(&[0, 0]), 0.0);
+        close(gini(&[]), 0.0);
+    }
+
+    #[test]
+    fn a_mean_and_its_standard_error() {
+        let mut mean = Mean::default();
+        assert_eq!((mean.value(), mean.standard_error()), (0.0, None));
+        mean.add(2.0);
+        assert_eq!(mean.standard_error(), None);
+        mean.add(4.0);
+        mean.add(6.0);
+        close(mean.value(), 4.0);
+        // Variance 4 of three values.
+        close(mean.standard_error().unwrap(), (4.0f64 / 3.0).sqrt());
+    }
+
+    #[test]
+    fn lists_of_two_users_beyond_accuracy() {
+        // Track 3 is new; tracks 0 and 1 point the same way, 2 at a right angle.
+        let vectors = [2.0, 0.0, 1.0, 0.0, 0.0, 5.0, 0.0, 0.0];
+        let catalogue =
+            Catalogue { listeners: &[8, 2, 4, 0], users: 8, vectors: &vectors, dims: 2 };
+        let mut evaluation = Evaluation::new(2, 4).unwrap();
+        evaluation.add(&[0, 1, 2], &[1], &catalogue);
+        evaluation.add(&[0, 3], &[2], &catalogue);
+        let measures = evaluation.measures();
+        let value = |name: &str| {
+            let found = measures.iter().find(|measure| measure.metric == name);
+            found.map_or(f64::NAN, |measure| measure.value)
+        };
+        close(value("hit_rate"), 0.5);
+        close(value("mrr"), 0.25);
+        close(value("coverage"), 0.75);
+        close(value("gini"), gini(&[2, 1, 0, 1]));
+        // (0 + 2) / 2 and (0 + 3) / 2.
+        close(value("novelty"), 1.25);
+        // Cosine 1, and none of a vector without length.
+        close(value("diversity"), 0.5);
+        close(value("new_tracks"), 0.25);
+        let users = measures.iter().map(|measure| measure.users);
+        assert!(users.eq(std::iter::repeat_n(2, 10)));
+    }
+
+    #[test]
+    fn users_without_a_list_count_as_missed() {
+        let catalogue = Catalogue { listeners: &[1], users: 1, vectors: &[1.0], dims: 1 };
+        let mut evaluation = Evaluation::new(3, 1).unwrap();
+        evaluation.add(&[], &[0], &catalogue);
+        let measures = evaluation.measures();
+        assert!(measures.iter().all(|measure| measure.value == 0.0), "{measures:?}");
+    }
+}

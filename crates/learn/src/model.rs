@@ -4,7 +4,7 @@ use faer::MatRef;
 use sparkify_core::embedding::Features;
 use sparkify_core::{Error, Interrupt, Result};
 
-use crate::choose::{Grid, Trial, trials};
+use crate::choose::{Grid, Trial, Validation};
 use crate::cold::ColdMap;
 use crate::cut::Cut;
 use crate::dense::Tall;
@@ -106,6 +106,9 @@ pub fn train(
     let mut options = options.clone();
     let trials = choose(data, &mut options, interrupt)?;
     let targets = Targets::new(data, &options.targets, interrupt)?;
+    if targets.plays == 0 {
+        return Err(Error::TooFew { what: "plays", have: 0, need: 1 });
+    }
     let start = Start::new(&targets, options.dims, options.seed, options.threads, interrupt)?;
     let factors = Factors::train(&targets, &start, &options.factors, options.threads, interrupt)?;
     drop(start);
@@ -213,18 +216,15 @@ fn choose(data: &Interactions, options: &mut Options, interrupt: Interrupt) -> R
             Factors::train(&targets, &start, &options.factors, options.threads, interrupt)?;
         // Factors as they are: f comes in when they are scored.
         let fold_in = fold_in(&targets, &factors, 0.0, options);
-        let of_ridge = trials(
-            &cut,
-            &users,
-            &targets.listeners,
-            &factors,
-            &fold_in,
-            &neighbours,
-            &grid,
-            options,
-            interrupt,
-        )?;
-        tried.extend(of_ridge);
+        let validation = Validation {
+            cut: &cut,
+            users: &users,
+            listeners: &targets.listeners,
+            factors: &factors,
+            fold_in: &fold_in,
+            neighbours: &neighbours,
+        };
+        tried.extend(validation.trials(&grid, options, interrupt)?);
     }
     // Of equal ones the first tried stays first.
     tried.sort_by(|a: &Trial, b| b.ndcg.value().total_cmp(&a.ndcg.value()));

@@ -3,17 +3,18 @@
 //! `P: (users, tracks)` has `n^(−¼) · d^(−0.4)` where a user of `n` tracks played a
 //! track of `d` listeners, scaled so that the mean of the diagonal of `G = PᵀP` is
 //! 1. For each track i, the target, a ridge regression over the tracks C that are
-//! most played together with it gives `b = (G_CC + λI)⁻¹ G_Ci`; a play of j then
-//! adds `W_ji = max(0, d_j^(−0.4) · b_j · d_i^(0.3))` to the score of i, and every j
-//! keeps its greatest.
+//! most played together with it gives `b = (G_CC + λI)⁻¹ G_Ci`. A play of j then
+//! adds `W_ji = max(0, d_j^(−0.4) · b_j · d_i^(0.3))` to the score of i, and every
+//! j keeps its greatest.
 //!
 //! Rows of G are computed one at a time and their greatest entries kept, as many
 //! as a budget of bytes allows: all of them in a small catalogue, where `G_CC` is
 //! then exact, at least the candidates in a large one, where pairs outside both
-//! rows count as never played together. Memory: `8 · min(row length, budget / (8 ·
-//! tracks)) + 8 · kept + 40` bytes a track, 16 an entry of the plays, and `20 ·
-//! tracks` a thread. With 10⁶ tracks, 10⁸ plays, 200 candidates and 100 kept
-//! that is 1.6 + 0.8 + 1.6 GB.
+//! rows count as never played together. Memory, with m tracks: a row takes 8 bytes
+//! times the lower of its length and budget / (8 m); what is kept, 8 bytes a
+//! neighbour; the plays, both ways, 8 bytes an entry, of histories as cut; a
+//! track altogether 120 bytes more, and 26 more for each thread. With 10⁶ tracks,
+//! 10⁸ plays, 200 candidates and 100 kept that is 1.6 + 0.8 + 0.8 + 0.2 GB.
 //!
 //! Source: H. Steck, "Embarrassingly shallow autoencoders for sparse data", WWW
 //! 2019, restricted to a neighbourhood as in X. Ning, G. Karypis, "SLIM", ICDM 2011.
@@ -408,7 +409,7 @@ fn offer(heap: &mut Vec<(f32, u32)>, entry: (f32, u32), count: usize) -> Result<
     let less = |a: &(f32, u32), b: &(f32, u32)| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)).is_lt();
     if heap.len() < count {
         if heap.len() == heap.capacity() {
-            reserve(heap, heap.len().clamp(4, count - heap.len()), "neighbours")?;
+            reserve(heap, heap.len().max(4).min(count - heap.len()), "neighbours")?;
         }
         heap.push(entry);
         let mut at = heap.len() - 1;
@@ -585,3 +586,7 @@ impl Additions {
         if squares > 0.0 { (self.sums.len() as f64 / squares).sqrt() } else { 0.0 }
     }
 }
+
+#[cfg(test)]
+#[path = "neighbours_tests.rs"]
+mod tests;

@@ -62,6 +62,8 @@ impl<'a> Solver<'a> {
     }
 
     /// Solves for the row of `n` columns; `None` where `go_on` said no.
+    ///
+    /// What is not finite says nothing: then `x` is 0.
     pub fn solve<'k>(
         &mut self,
         n: usize,
@@ -109,6 +111,9 @@ impl<'a> Solver<'a> {
         for (x, &shrink) in x.iter_mut().zip(self.shrink) {
             *x *= shrink;
         }
+        if x.iter().any(|value| !value.is_finite()) {
+            x.fill(0.0);
+        }
         Some(())
     }
 
@@ -140,7 +145,7 @@ impl<'a> Solver<'a> {
             Default::default(),
         );
         if factored.is_err() {
-            // Only numbers that are not finite come here; they say nothing.
+            // Only numbers that are not finite come here.
             right.fill(0.0);
             return;
         }
@@ -161,3 +166,7 @@ pub(crate) fn add_scaled(sums: &mut [f64], factor: f64, row: &[f64]) {
         *sum += factor * value;
     }
 }
+
+#[cfg(test)]
+#[path = "solve_tests.rs"]
+mod tests;

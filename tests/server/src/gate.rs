@@ -81,17 +81,16 @@ impl Gate {
     }
 }
 
-/// Waits until a statement of this database waits for the lock that refreshes (2) or activations (1) take.
-pub fn wait_for_a_waiter(client: &mut Client, lock: i32) {
+/// Waits until a statement of this database waits for the turn that another transaction has taken.
+pub fn wait_for_a_waiter(client: &mut Client) {
     wait_until("a statement waits for its turn", || {
         client
             .query_one(
-                "SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
-                    AND classid = hashtext('sparkify')::bit(32)::bigint::oid AND objid = $1::int::oid
-                    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
-                &[&lock],
+                "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database()
+                    AND wait_event_type = 'Lock' AND wait_event IN ('transactionid', 'tuple')",
+                &[],
             )
-            .expect("locks are shown")
+            .expect("waiting is shown")
             .get(0)
     });
 }

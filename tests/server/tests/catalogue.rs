@@ -135,8 +135,7 @@ fn reading_files_of_the_server_is_a_privilege() {
     client
         .batch_execute(
             "DROP ROLE IF EXISTS catalogue_loader; CREATE ROLE catalogue_loader LOGIN;
-             GRANT USAGE ON SCHEMA sparkify TO catalogue_loader;
-             GRANT INSERT ON sparkify.raw_tracks TO catalogue_loader;",
+             SELECT sparkify.grant_writer('catalogue_loader');",
         )
         .unwrap();
     let path = file_for_server("role.csv", b"track_id\n1\n");

@@ -55,7 +55,7 @@ fn two_refreshes_at_once_do_one_after_the_other() {
         gate.reached();
         let second = start(database, "SELECT sparkify.refresh_recommendations(4, force => true)");
         let third = start(database, "SELECT sparkify.build_user_vectors()");
-        wait_for_a_waiter(client, 2);
+        wait_for_a_waiter(client);
         // Meanwhile readers see the lists of before, all of them.
         assert_eq!(stored(client), lists);
         assert_eq!(on_demand(client, 4).0, 4 * USERS);
@@ -80,7 +80,7 @@ fn a_refresh_that_waited_knows_what_the_one_before_did() {
         // Noted after the first refresh has taken up all notes.
         client.batch_execute(PLAY).unwrap();
         let shorter = start(database, "SELECT sparkify.refresh_recommendations(5)");
-        wait_for_a_waiter(client, 2);
+        wait_for_a_waiter(client);
         gate.open();
         finish(longer);
         finish(shorter);
@@ -102,10 +102,10 @@ fn a_refresh_that_waited_serves_the_model_activated_meanwhile() {
         client.batch_execute("SELECT sparkify.build_embeddings(4, activate => false)").unwrap();
         let mut other = database.connect();
         other
-            .batch_execute("BEGIN; SELECT pg_advisory_xact_lock(hashtext('sparkify'), 2)")
+            .batch_execute("BEGIN; UPDATE sparkify_internal.turns SET taken = taken + 1 WHERE work = 'refresh'")
             .unwrap();
         let waiting = start(database, "SELECT sparkify.refresh_recommendations(5)");
-        wait_for_a_waiter(client, 2);
+        wait_for_a_waiter(client);
         client.batch_execute("SELECT sparkify.activate_model(2)").unwrap();
         other.batch_execute("COMMIT").unwrap();
         finish(waiting);
@@ -166,7 +166,7 @@ fn of_two_activations_at_once_the_later_holds() {
             client.batch_execute("SELECT sparkify.activate_model(1)").unwrap();
             first.batch_execute("BEGIN; SELECT sparkify.activate_model(1)").unwrap();
             let second = start(database, "SELECT sparkify.activate_model(2)");
-            wait_for_a_waiter(client, 1);
+            wait_for_a_waiter(client);
             assert_eq!(number(client, active), 1);
             first.batch_execute(end).unwrap();
             finish(second);

@@ -109,22 +109,32 @@ fn jobs(client: &mut Client) -> Vec<String> {
 }
 
 fn scheduling_again_updates(client: &mut Client) {
-    let refresh =
-        "SELECT sparkify.refresh_recommendations(n => 10); SELECT sparkify.refresh_summaries()";
+    let job = |work: &str| {
+        format!(
+            "DO $job$ BEGIN IF pg_catalog.to_regnamespace('sparkify') IS NULL THEN RAISE NOTICE \
+             'the extension sparkify is gone: unschedule this job'; ELSE {work} END IF; END $job$"
+        )
+    };
+    let pipeline = job("CALL sparkify.run_pipeline(dims => 64, n => 10);");
+    let refresh = job(
+        "PERFORM sparkify.refresh_recommendations(n => 10); PERFORM sparkify.refresh_summaries();",
+    );
     let given = texts(client, "SELECT job_name FROM sparkify.schedule_pipeline()");
     assert_eq!(given, ["sparkify pipeline", "sparkify refresh"]);
     assert_eq!(
         jobs(client),
         [
-            "sparkify pipeline|0 3 * * *|CALL sparkify.run_pipeline(dims => 64, n => 10)|scheduled"
-                .to_owned(),
+            format!("sparkify pipeline|0 3 * * *|{pipeline}|scheduled"),
             format!("sparkify refresh|* * * * *|{refresh}|scheduled"),
         ]
     );
     client.batch_execute("SELECT sparkify.schedule_pipeline('30 4 * * 1', NULL, 32, 20)").unwrap();
     assert_eq!(
         jobs(client),
-        ["sparkify pipeline|30 4 * * 1|CALL sparkify.run_pipeline(dims => 32, n => 20)|scheduled"]
+        [format!(
+            "sparkify pipeline|30 4 * * 1|{}|scheduled",
+            job("CALL sparkify.run_pipeline(dims => 32, n => 20);")
+        )]
     );
     let removed: i32 =
         client.query_one("SELECT sparkify.unschedule_pipeline()", &[]).unwrap().get(0);

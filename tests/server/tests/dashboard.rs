@@ -353,7 +353,7 @@ fn granting_refuses_what_makes_no_sense() {
         (
             "'postgres'",
             "22023",
-            "role \"postgres\" is a superuser, whom nothing keeps from writing",
+            "role \"postgres\" is a superuser, whom nothing keeps from anything",
         ),
         ("NULL", "22004", "role must not be null"),
         ("'postgres', NULL", "22004", "statement_timeout must not be null"),

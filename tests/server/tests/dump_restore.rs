@@ -33,9 +33,9 @@ fn prepare(client: &mut Client) {
 fn contents(client: &mut Client) -> Vec<(String, i64, String)> {
     let relations: Vec<String> = client
         .query(
-            "SELECT c.relname::text FROM pg_class AS c
-            WHERE c.relnamespace = 'sparkify'::regnamespace AND (c.relkind IN ('r', 'p')
-                AND c.relname NOT IN ('changed_users', 'stale_marks') AND c.relname !~ '_changes$'
+            "SELECT c.relnamespace::regnamespace || '.' || c.relname FROM pg_class AS c
+            WHERE c.relnamespace IN ('sparkify'::regnamespace, 'sparkify_internal'::regnamespace) AND (c.relkind IN ('r', 'p')
+                AND c.relname NOT IN ('changed_users', 'deleted_tracks', 'stale_marks', 'turns') AND c.relname !~ '_changes$'
                 OR c.relname IN ('recommendation_details', 'top_artists', 'top_tracks', 'genre_plays',
                     'user_top_artists', 'user_top_tracks', 'user_genre_plays', 'daily_plays', 'pipeline_status',
                     'model_history', 'recommendation_coverage', 'genre_distribution', 'artist_distribution'))
@@ -54,7 +54,7 @@ fn contents(client: &mut Client) -> Vec<(String, i64, String)> {
                 .query_one(
                     &format!(
                         "SELECT count(*), coalesce(md5(string_agg(r, ' ' ORDER BY r)), '') FROM
-                        (SELECT (to_jsonb(t) - '{{fingerprint,seconds_since}}'::text[])::text AS r FROM sparkify.{relation} AS t) AS rows"
+                        (SELECT (to_jsonb(t) - '{{fingerprint,seconds_since}}'::text[])::text AS r FROM {relation} AS t) AS rows"
                     ),
                     &[],
                 )
@@ -100,7 +100,7 @@ fn check_restored(original: &Database, restored: &Database) {
     assert_eq!(number(&mut after, "SELECT nextval('sparkify.pipeline_run_id_seq')"), 2);
     // And what was restored belongs to the extension.
     after.batch_execute("DROP EXTENSION sparkify").unwrap();
-    let left = "SELECT count(*) FROM pg_class WHERE relnamespace = 'sparkify'::regnamespace";
+    let left = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'sparkify%'";
     assert_eq!(number(&mut after, left), 0);
 }
 

@@ -128,14 +128,65 @@ fn a_model_that_is_not_valid_is_not_activated() {
     let (_database, mut client) = small(&server, "pipeline_invalid");
     client.batch_execute(CALL).unwrap();
     let before = served(&mut client);
-    client.batch_execute("INSERT INTO sparkify.listening_events (user_id, track_id, played_at) VALUES ('u1', 'nowhere', '2026-01-01')").unwrap();
+    client
+        .batch_execute(
+            "CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS
+                $$ BEGIN NEW.scores[1] := 5; RETURN NEW; END $$;
+             CREATE TRIGGER spoil BEFORE INSERT ON sparkify.recommendation_lists
+                FOR EACH ROW EXECUTE FUNCTION spoil()",
+        )
+        .unwrap();
     let (code, message) = refusal(client.batch_execute(CALL));
     assert_eq!(code, SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE);
-    assert!(
-        message.contains("step validation") && message.contains("events_of_known_tracks"),
-        "{message}"
-    );
+    assert!(message.contains("step validation") && message.contains("scores_valid"), "{message}");
     assert_eq!(served(&mut client), before);
+}
+
+/// Ordinary life: plays of a closed account and of a withdrawn track, a user and a track that are
+/// new, a user who says nothing. They are told, and stop nothing.
+#[test]
+fn rows_that_do_not_count_are_a_warning() {
+    let server = Server::shared();
+    let (_database, mut client) = small(&server, "pipeline_warnings");
+    client.batch_execute(CALL).unwrap();
+    let before: i64 = number(&mut client, "SELECT model_id FROM sparkify.models WHERE active");
+    client
+        .batch_execute(
+            "INSERT INTO sparkify.listening_events (user_id, track_id, played_at)
+                VALUES ('u1', 'nowhere', '2026-01-01'), ('closed', 't1', '2026-01-01');
+             DELETE FROM sparkify.tracks WHERE track_id = 't2';
+             DELETE FROM sparkify.users WHERE user_id = 'u2';
+             INSERT INTO sparkify.users (user_id) VALUES ('new')",
+        )
+        .unwrap();
+    client.batch_execute(CALL).unwrap();
+    assert!(number(&mut client, "SELECT model_id FROM sparkify.models WHERE active") > before);
+    let message: String = client
+        .query_one(
+            "SELECT message FROM sparkify.pipeline_runs WHERE step = 'validation' ORDER BY run_id DESC LIMIT 1",
+            &[],
+        )
+        .unwrap()
+        .get(0);
+    for told in ["warnings: ", "events_of_known_users: ", "\"closed\"", "events_of_known_tracks: "]
+    {
+        assert!(message.contains(told), "{told}: {message}");
+    }
+}
+
+#[test]
+fn without_plays_declared_tastes_are_served() {
+    let server = Server::shared();
+    let database = server.database("pipeline_cold");
+    let mut client = database.connect();
+    client
+        .batch_execute(
+            "SELECT sparkify.generate_tracks(200); SELECT sparkify.generate_users(5, undeclared_share => 0)",
+        )
+        .unwrap();
+    client.batch_execute("CALL sparkify.run_pipeline(dims => 8)").unwrap();
+    let strategies = "SELECT count(*) FROM sparkify.users AS u, sparkify.recommend(u.user_id, 3) AS r WHERE r.strategy = 'declared'";
+    assert_eq!(number(&mut client, strategies), 15);
 }
 
 #[test]
@@ -207,7 +258,7 @@ fn the_next_run_closes_what_a_killed_one_left() {
     assert!(killed.is_err());
     wait_for(
         &mut client,
-        "SELECT NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))",
+        "SELECT NOT EXISTS (SELECT FROM pg_locks WHERE mode = 'ExclusiveLock' AND locktype = 'relation' AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))",
     );
     assert_eq!(last_run(&mut client)[2].1, "running");
     client.batch_execute(CALL).unwrap();

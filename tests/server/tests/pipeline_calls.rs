@@ -61,9 +61,14 @@ fn options_that_make_no_sense_are_refused_before_anything_is_done() {
         ("keep_models => NULL", SqlState::NULL_VALUE_NOT_ALLOWED, "keep_models must not be null"),
         ("keep_runs => NULL", SqlState::NULL_VALUE_NOT_ALLOWED, "keep_runs must not be null"),
         (
+            "keep_runs => '10000 years'",
+            SqlState::INVALID_PARAMETER_VALUE,
+            "keep_runs must be between 0 and 1000 years, not 10000 years",
+        ),
+        (
             "keep_runs => '-1 day'",
             SqlState::INVALID_PARAMETER_VALUE,
-            "keep_runs must not be negative, not -1 days",
+            "keep_runs must be between 0 and 1000 years, not -1 days",
         ),
     ] {
         let refused =

@@ -116,8 +116,7 @@ fn a_role_without_select_is_refused_on_a_warm_cache() {
         client
             .batch_execute(
                 "DROP ROLE IF EXISTS tx_visitor; CREATE ROLE tx_visitor LOGIN;
-                GRANT USAGE ON SCHEMA sparkify TO tx_visitor;
-                GRANT SELECT ON ALL TABLES IN SCHEMA sparkify TO tx_visitor",
+                SELECT sparkify.grant_reader('tx_visitor')",
             )
             .unwrap();
         let mut visitor = database.connect_as("tx_visitor");

@@ -1,9 +1,11 @@
 //! Raw rows become tracks.
 //!
-//! Row by row: refuse what has no id, artists or name; drop exact duplicates;
-//! parse every column, where a value that cannot be read or lies outside its
-//! range becomes unknown. The rows of one id are merged: their genres are
-//! united, everything else is the most popular row's. Where several are, the
+//! Row by row: refuse what has no id, artists or name, what repeats the header, and
+//! an id that a spreadsheet has rounded; drop exact duplicates; parse every column,
+//! where a value that cannot be read or lies outside its range becomes unknown. Of
+//! the rows of one id those of the newest delivery count, as a whole: what it leaves
+//! out becomes unknown, too. They are merged: their genres are united, everything
+//! else is the most popular row's. Where several are, the
 //! first genre in byte order decides, then the most values known, then the
 //! least [`row_hash`], so that the outcome never depends on the order of rows.
 //! The primary genre is that row's; the first of all where it has none.
@@ -11,13 +13,16 @@
 //! A tempo, danceability, speechiness, valence and time signature that are all
 //! zero are an analysis that failed, not a silent track: all five become unknown.
 //!
-//! Text is trimmed, and blank text is missing. Rows are duplicates when all
-//! columns are equal before trimming; a 128-bit hash stands for a row, so that
+//! Values are read as `sparkify_formats::value` does. Rows are duplicates when they
+//! are of one delivery and all columns are equal before trimming; a 128-bit hash stands for a row, so that
 //! memory holds the tracks and sixteen bytes for every distinct row and id, and the
 //! cost is that of reading each row once.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
+use sparkify_formats::header::{TRACK_COLUMNS, find};
+use sparkify_formats::value;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::track::{EXPLICIT, FEATURES, RAW_COLUMNS, Track};
@@ -36,6 +41,10 @@ const FEATURE_COLUMNS: [usize; FEATURES.len()] =
     [4, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18];
 const EXPLICIT_COLUMN: usize = 6;
 
+/// What divides artists, and genres, where they are no list.
+const ARTIST_DIVIDERS: [char; 1] = [';'];
+const GENRE_DIVIDERS: [char; 3] = [';', ',', '|'];
+
 /// The features that an analysis that failed leaves at zero.
 pub(super) const ANALYSIS: [usize; 5] = [2, 7, 11, 12, 13];
 
@@ -52,7 +61,7 @@ pub struct Refusal {
 
 /// The catalogue that came of the rows, and what was done to them.
 ///
-/// `read = refused + exact_duplicates + merged + tracks.len()`.
+/// `read = refused + exact_duplicates + superseded + merged + tracks.len()`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cleaned {
     /// The tracks, by id in byte order.
@@ -65,6 +74,8 @@ pub struct Cleaned {
     pub refused: u64,
     /// Rows dropped because an equal one had been read.
     pub exact_duplicates: u64,
+    /// Rows of ids that a newer delivery holds.
+    pub superseded: u64,
     /// Rows merged into another one of the same id.
     pub merged: u64,
     /// Tracks whose analysis failed.
@@ -77,6 +88,9 @@ pub struct Cleaned {
 /// What the rows of one id have come to so far.
 struct Merged {
     track: Track,
+    delivery: i64,
+    /// How many distinct rows.
+    rows: u64,
     hash: u128,
     /// A bit for each of FEATURES, then one for explicit.
     repaired: u16,
@@ -104,6 +118,7 @@ pub struct Cleaner {
     refusals: Vec<Refusal>,
     read: u64,
     rows_refused: u64,
+    superseded: u64,
     /// The row being hashed.
     bytes: Vec<u8>,
 }
@@ -131,72 +146,81 @@ impl Cleaner {
         Cleaner::default()
     }
 
-    /// Reads a row. Its index, if it came with one, is kept where the row is refused
-    /// and plays no part otherwise.
-    pub fn push(&mut self, row: &RawTrack, row_index: Option<&str>) {
+    /// Reads a row of a delivery; newer deliveries have greater numbers. Its index, if it
+    /// came with one, is kept where the row is refused and plays no part otherwise.
+    pub fn push(&mut self, row: &RawTrack, row_index: Option<&str>, delivery: i64) {
         self.read += 1;
         let hash = hash_into(row, &mut self.bytes);
-        let text = |column: usize| row[column].map(str::trim).filter(|text| !text.is_empty());
-        let artists = text(ARTISTS).filter(|artists| split_artists(artists).next().is_some());
-        let (Some(track_id), Some(artists), Some(track_name)) =
-            (text(TRACK_ID), artists, text(TRACK_NAME))
-        else {
+        let text = |column: usize| row[column].and_then(value::present);
+        let artists = text(ARTISTS).map(|artists| value::list(artists, &ARTIST_DIVIDERS));
+        let artists = artists.unwrap_or_default();
+        let (Some(track_id), false, Some(track_name), None) = (
+            text(TRACK_ID),
+            artists.is_empty(),
+            text(TRACK_NAME),
+            fault(text(TRACK_ID), text(TRACK_NAME)),
+        ) else {
             self.rows_refused += 1;
             if self.refused.insert(hash) {
                 let needed = [
-                    ("track_id", text(TRACK_ID)),
-                    ("artists", artists),
-                    ("track_name", text(TRACK_NAME)),
+                    ("track_id", text(TRACK_ID).is_none()),
+                    ("artists", artists.is_empty()),
+                    ("track_name", text(TRACK_NAME).is_none()),
                 ];
-                let lacking: Vec<_> = needed
-                    .iter()
-                    .filter(|(_, value)| value.is_none())
-                    .map(|(name, _)| *name)
-                    .collect();
+                let lacking: Vec<_> =
+                    needed.iter().filter(|(_, lacks)| *lacks).map(|(name, _)| *name).collect();
+                let reason = fault(text(TRACK_ID), text(TRACK_NAME));
                 self.refusals.push(Refusal {
                     row_index: row_index.map(str::to_owned),
                     row: row.iter().map(|value| value.map(str::to_owned)).collect(),
-                    reason: format!("no {}", lacking.join(", no ")),
+                    reason: reason.unwrap_or_else(|| format!("no {}", lacking.join(", no "))),
                 });
             }
             return;
         };
-        if !self.seen.insert(hash) {
+        let track_id = value::track_id(track_id).unwrap_or(track_id);
+        // The same row in another delivery is another row.
+        let in_delivery =
+            u128::from(delivery as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+        if !self.seen.insert(hash ^ in_delivery) {
             return;
         }
-        let genre = text(GENRE);
+        let genres = text(GENRE).map(|genres| value::list(genres, &GENRE_DIVIDERS));
+        let genres = genres.unwrap_or_default();
+        let genre = genres.first().map(AsRef::as_ref);
         let values = Values::parse(row);
-        let fill = |genres| Merged {
+        let fill = |genres, rows| Merged {
             track: Track {
                 track_id: track_id.to_owned(),
                 track_name: track_name.to_owned(),
-                artists: split_artists(artists).map(str::to_owned).collect(),
+                artists: artists.iter().map(|artist| artist.clone().into_owned()).collect(),
                 album_name: text(ALBUM_NAME).map(str::to_owned),
                 genres,
                 primary_genre: genre.map(str::to_owned),
                 explicit: values.explicit,
                 features: values.features,
             },
+            delivery,
+            rows,
             hash,
             repaired: values.repaired,
             failed: values.failed,
         };
         let place = *self.places.entry(xxh3_128(track_id.as_bytes())).or_insert(self.tracks.len());
         match self.tracks.get_mut(place) {
-            None => {
-                self.tracks.push(fill(genre.map(str::to_owned).into_iter().collect()));
+            None => self.tracks.push(fill(unite(Vec::new(), &genres), 1)),
+            Some(kept) if delivery > kept.delivery => {
+                self.superseded += kept.rows;
+                *kept = fill(unite(Vec::new(), &genres), 1);
             }
+            Some(kept) if delivery < kept.delivery => self.superseded += 1,
             Some(kept) => {
-                let mut genres = std::mem::take(&mut kept.track.genres);
-                if let Some(genre) = genre
-                    && let Err(at) = genres.binary_search_by(|have| have.as_str().cmp(genre))
-                {
-                    genres.insert(at, genre.to_owned());
-                }
+                let united = unite(std::mem::take(&mut kept.track.genres), &genres);
                 if precedes(&values, genre, hash, kept) {
-                    *kept = fill(genres);
+                    *kept = fill(united, kept.rows + 1);
                 } else {
-                    kept.track.genres = genres;
+                    kept.track.genres = united;
+                    kept.rows += 1;
                 }
             }
         }
@@ -218,7 +242,8 @@ impl Cleaner {
             read: self.read,
             refused: self.rows_refused,
             exact_duplicates: self.read - self.rows_refused - distinct,
-            merged: distinct - merged.len() as u64,
+            superseded: self.superseded,
+            merged: distinct - self.superseded - merged.len() as u64,
             failed_analyses: merged.iter().filter(|m| m.failed).count() as u64,
             repaired,
             refusals: self.refusals,
@@ -265,9 +290,35 @@ fn precedes(values: &Values, genre: Option<&str>, hash: u128, kept: &Merged) -> 
         .is_gt()
 }
 
-/// The artists of a credit: separated by semicolons, trimmed, none blank.
-fn split_artists(credit: &str) -> impl Iterator<Item = &str> {
-    credit.split(';').map(str::trim).filter(|artist| !artist.is_empty())
+/// Why a row that has an id and a name is none of a track.
+fn fault(track_id: Option<&str>, track_name: Option<&str>) -> Option<String> {
+    let track_id = track_id?;
+    let names = |text: Option<&str>, column: usize| {
+        text.and_then(|text| find(text, &TRACK_COLUMNS)).is_some_and(|(found, _)| found == column)
+    };
+    if names(Some(track_id), TRACK_ID) && names(track_name, TRACK_NAME) {
+        return Some("the header again".to_owned());
+    }
+    if value::is_rounded_number(track_id) {
+        return Some(format!("track_id {track_id} is a number that a spreadsheet has rounded"));
+    }
+    match value::track_id(track_id) {
+        Some(_) => None,
+        None => Some(format!(
+            "track_id {} is not that of a track",
+            track_id.chars().take(60).collect::<String>()
+        )),
+    }
+}
+
+/// Genres in byte order, each once.
+fn unite(mut genres: Vec<String>, more: &[Cow<str>]) -> Vec<String> {
+    for genre in more {
+        if let Err(at) = genres.binary_search_by(|have| have.as_str().cmp(genre)) {
+            genres.insert(at, genre.clone().into_owned());
+        }
+    }
+    genres
 }
 
 /// The parsed columns of a row.
@@ -284,11 +335,13 @@ impl Values {
             Values { features: [None; FEATURES.len()], explicit: None, repaired: 0, failed: false };
         let mut zeros: u16 = 0;
         for (i, feature) in FEATURES.iter().enumerate() {
-            let text = row[FEATURE_COLUMNS[i]].map_or("", str::trim);
-            if text.is_empty() {
-                continue;
-            }
-            let number = text.parse::<f64>().ok();
+            let Some(text) = row[FEATURE_COLUMNS[i]].and_then(value::present) else { continue };
+            let number = match feature.name {
+                "key" => value::key(text),
+                "mode" => value::mode(text),
+                "time_signature" => value::time_signature(text),
+                _ => value::number(text),
+            };
             if number == Some(0.0) {
                 zeros |= 1 << i;
             }
@@ -309,22 +362,12 @@ impl Values {
                 values.repaired |= 1 << i;
             }
         }
-        let explicit = row[EXPLICIT_COLUMN].map_or("", str::trim);
-        values.explicit = parse_bool(explicit);
-        if values.explicit.is_none() && !explicit.is_empty() {
+        let explicit = row[EXPLICIT_COLUMN].and_then(value::present);
+        values.explicit = explicit.and_then(value::boolean);
+        if values.explicit.is_none() && explicit.is_some() {
             values.repaired |= 1 << FEATURES.len();
         }
         values
-    }
-}
-
-/// Python's, PostgreSQL's and C's ways of writing a boolean.
-fn parse_bool(text: &str) -> Option<bool> {
-    let is = |words: [&str; 3]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
-    match (is(["true", "t", "1"]), is(["false", "f", "0"])) {
-        (true, _) => Some(true),
-        (_, true) => Some(false),
-        _ => None,
     }
 }
 
