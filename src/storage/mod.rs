@@ -9,6 +9,7 @@ pub mod features;
 pub mod json;
 pub mod listeners;
 pub mod models;
+mod packing;
 pub mod plays;
 pub mod serving;
 mod shared_image;
