@@ -32,6 +32,8 @@ INSERT INTO sparkify_internal.stated_privileges (part, kind, privileges, objects
         'sparkify_internal.count_plays sparkify_internal.count_lists sparkify_internal.count_recommended'),
     ('reader', 'relation', 'SELECT',
         'sparkify.tracks sparkify.users sparkify.listening_events
+         sparkify.track_feedback sparkify.model_evaluations sparkify.track_neighbours
+         sparkify_internal.model_states sparkify_internal.track_neighbours
          sparkify.models sparkify.track_embeddings sparkify.genre_embeddings sparkify.user_vectors
          sparkify.recommendation_lists sparkify.user_recommendations sparkify.recommendation_details
          sparkify.pipeline_runs sparkify.pipeline_status sparkify.model_history sparkify.recommendation_coverage
@@ -41,9 +43,10 @@ INSERT INTO sparkify_internal.stated_privileges (part, kind, privileges, objects
          sparkify_internal.current_plays'),
 
     ('writer', 'function', 'EXECUTE',
-        'sparkify.ingest_events sparkify_internal.read_played_at sparkify.load_tracks sparkify.forget_user'),
+        'sparkify.ingest_events sparkify_internal.read_played_at sparkify.load_tracks sparkify.forget_user
+         sparkify.rate_track'),
     ('writer', 'relation', 'INSERT, UPDATE, DELETE',
-        'sparkify.tracks sparkify.users sparkify.listening_events'),
+        'sparkify.tracks sparkify.users sparkify.listening_events sparkify.track_feedback'),
     ('writer', 'relation', 'SELECT, INSERT',
         'sparkify.raw_tracks sparkify.rejected_events'),
 
@@ -60,7 +63,8 @@ INSERT INTO sparkify_internal.stated_privileges (part, kind, privileges, objects
          sparkify_internal.full_xid sparkify_internal.job_command sparkify_internal.check_pipeline_options sparkify_internal.require_pg_cron'),
     ('operator', 'relation', 'INSERT, UPDATE, DELETE, TRUNCATE',
         'sparkify.models sparkify.track_embeddings sparkify.genre_embeddings sparkify.user_vectors
-         sparkify.recommendation_lists sparkify.simulated_tastes'),
+         sparkify.recommendation_lists sparkify.simulated_tastes
+         sparkify.model_evaluations sparkify_internal.model_states sparkify_internal.track_neighbours'),
     ('operator', 'relation', 'INSERT, UPDATE, DELETE', 'sparkify.pipeline_runs'),
     ('operator', 'relation', 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE',
         'sparkify.raw_tracks sparkify.rejected_tracks sparkify.rejected_events'),
@@ -68,7 +72,7 @@ INSERT INTO sparkify_internal.stated_privileges (part, kind, privileges, objects
         'sparkify_internal.changed_users sparkify_internal.deleted_tracks sparkify_internal.stale_marks
          sparkify_internal.retired_models sparkify_internal.simulator_state sparkify_internal.pipeline_lock'),
     ('operator', 'relation', 'SELECT, UPDATE', 'sparkify_internal.turns'),
-    ('operator', 'relation', 'USAGE', 'sparkify.pipeline_run_id_seq'),
+    ('operator', 'relation', 'USAGE', 'sparkify.pipeline_run_id_seq sparkify.model_evaluation_id_seq'),
 
     ('owner', 'function', 'EXECUTE',
         'sparkify.grant_reader sparkify.grant_writer sparkify.revoke_access sparkify_internal.grant_part

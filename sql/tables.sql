@@ -127,11 +127,19 @@ CREATE TABLE sparkify.track_embeddings (
     embedding   real[] NOT NULL,
     song_key    uuid   NOT NULL,
     duration_ms integer,
+    track_no    integer CHECK (track_no >= 0),
+    listeners   integer CHECK (listeners >= 0),
     PRIMARY KEY (model_id, track_id)
 );
 ALTER TABLE sparkify.track_embeddings ALTER COLUMN embedding SET STORAGE EXTERNAL;
 COMMENT ON TABLE sparkify.track_embeddings IS
     'Track vectors of each model, with the song and the duration as they were when it was built.';
+COMMENT ON COLUMN sparkify.track_embeddings.embedding IS
+    'What is scored. In a model of plays a track''s factors times listeners^(b·f): see models.params.';
+COMMENT ON COLUMN sparkify.track_embeddings.track_no IS
+    'Number of the track in a model of plays, from 0 in the order of their ids when it was trained; tracks added since follow. NULL in content models.';
+COMMENT ON COLUMN sparkify.track_embeddings.listeners IS
+    'Users who had played the track when the model was trained, 0 where its vector is from content; NULL in content models.';
 
 CREATE TABLE sparkify.genre_embeddings (
     model_id  bigint NOT NULL,

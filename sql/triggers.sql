@@ -19,7 +19,7 @@ COMMENT ON FUNCTION sparkify_internal.require_table(oid, text[]) IS
 CREATE FUNCTION sparkify_internal.note_users() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM sparkify_internal.require_table(TG_RELID, 'sparkify.listening_events', 'sparkify.users');
+    PERFORM sparkify_internal.require_table(TG_RELID, 'sparkify.listening_events', 'sparkify.users', 'sparkify.track_feedback');
     CASE TG_OP
     WHEN 'INSERT' THEN
         INSERT INTO sparkify_internal.changed_users SELECT DISTINCT user_id FROM new_rows;
@@ -36,7 +36,7 @@ COMMENT ON FUNCTION sparkify_internal.note_users() IS
 CREATE FUNCTION sparkify_internal.note_all_users() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM sparkify_internal.require_table(TG_RELID, 'sparkify.listening_events', 'sparkify.users', 'sparkify.tracks');
+    PERFORM sparkify_internal.require_table(TG_RELID, 'sparkify.listening_events', 'sparkify.users', 'sparkify.tracks', 'sparkify.track_feedback');
     INSERT INTO sparkify_internal.changed_users
     SELECT user_id FROM sparkify.users UNION SELECT user_id FROM sparkify.user_vectors;
     RETURN NULL;
@@ -69,6 +69,14 @@ CREATE TRIGGER listening_events_deleted AFTER DELETE ON sparkify.listening_event
     REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.note_users();
 CREATE TRIGGER listening_events_truncated AFTER TRUNCATE ON sparkify.listening_events
     FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.note_all_users();
+CREATE TRIGGER track_feedback_inserted AFTER INSERT ON sparkify.track_feedback
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.note_users();
+CREATE TRIGGER track_feedback_updated AFTER UPDATE ON sparkify.track_feedback
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.note_users();
+CREATE TRIGGER track_feedback_deleted AFTER DELETE ON sparkify.track_feedback
+    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.note_users();
+CREATE TRIGGER track_feedback_truncated AFTER TRUNCATE ON sparkify.track_feedback
+    FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.note_all_users();
 CREATE TRIGGER users_inserted AFTER INSERT ON sparkify.users
     REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.note_users();
 CREATE TRIGGER users_updated AFTER UPDATE ON sparkify.users
@@ -89,7 +97,8 @@ CREATE TRIGGER tracks_truncated AFTER TRUNCATE ON sparkify.tracks
 CREATE FUNCTION sparkify_internal.renew_fingerprints() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM sparkify_internal.require_table(TG_RELID, 'sparkify.track_embeddings');
+    PERFORM sparkify_internal.require_table(TG_RELID, 'sparkify.track_embeddings',
+        'sparkify_internal.model_states', 'sparkify_internal.track_neighbours');
     CASE TG_OP
     WHEN 'INSERT' THEN
         UPDATE sparkify.models SET fingerprint = gen_random_uuid()
@@ -106,7 +115,7 @@ BEGIN
     RETURN NULL;
 END $$;
 COMMENT ON FUNCTION sparkify_internal.renew_fingerprints() IS
-    'Trigger: gives the models of added, changed and deleted embeddings a new fingerprint.';
+    'Trigger: gives the models of added, changed and deleted embeddings, states and neighbours a new fingerprint.';
 
 CREATE TRIGGER track_embeddings_inserted AFTER INSERT ON sparkify.track_embeddings
     REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.renew_fingerprints();
@@ -115,6 +124,21 @@ CREATE TRIGGER track_embeddings_updated AFTER UPDATE ON sparkify.track_embedding
 CREATE TRIGGER track_embeddings_deleted AFTER DELETE ON sparkify.track_embeddings
     REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.renew_fingerprints();
 CREATE TRIGGER track_embeddings_truncated AFTER TRUNCATE ON sparkify.track_embeddings
+    FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.renew_fingerprints();
+CREATE TRIGGER model_states_inserted AFTER INSERT ON sparkify_internal.model_states
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.renew_fingerprints();
+CREATE TRIGGER model_states_updated AFTER UPDATE ON sparkify_internal.model_states
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.renew_fingerprints();
+CREATE TRIGGER model_states_deleted AFTER DELETE ON sparkify_internal.model_states
+    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.renew_fingerprints();
+CREATE TRIGGER model_states_truncated AFTER TRUNCATE ON sparkify_internal.model_states
+    FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.renew_fingerprints();
+-- A training adds neighbours by the hundred megabytes, and a state after them.
+CREATE TRIGGER track_neighbours_updated AFTER UPDATE ON sparkify_internal.track_neighbours
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.renew_fingerprints();
+CREATE TRIGGER track_neighbours_deleted AFTER DELETE ON sparkify_internal.track_neighbours
+    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.renew_fingerprints();
+CREATE TRIGGER track_neighbours_truncated AFTER TRUNCATE ON sparkify_internal.track_neighbours
     FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.renew_fingerprints();
 
 -- Without a foreign key, which would be checked for every row of a build, a
@@ -127,11 +151,15 @@ BEGIN
         -- TRUNCATE would refuse where the same statement empties one of them, too.
         DELETE FROM sparkify.track_embeddings;
         DELETE FROM sparkify.genre_embeddings;
+        DELETE FROM sparkify_internal.model_states;
+        DELETE FROM sparkify_internal.track_neighbours;
         DELETE FROM sparkify.user_vectors;
         DELETE FROM sparkify.recommendation_lists;
     ELSE
         DELETE FROM sparkify.track_embeddings WHERE model_id IN (SELECT model_id FROM old_rows);
         DELETE FROM sparkify.genre_embeddings WHERE model_id IN (SELECT model_id FROM old_rows);
+        DELETE FROM sparkify_internal.model_states WHERE model_id IN (SELECT model_id FROM old_rows);
+        DELETE FROM sparkify_internal.track_neighbours WHERE model_id IN (SELECT model_id FROM old_rows);
         DELETE FROM sparkify.user_vectors WHERE model_id IN (SELECT model_id FROM old_rows);
         DELETE FROM sparkify.recommendation_lists WHERE model_id IN (SELECT model_id FROM old_rows);
     END IF;

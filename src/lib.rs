@@ -16,11 +16,12 @@ mod sparkify_internal {}
 
 pgrx::extension_sql_file!("../sql/schemas.sql", name = "schemas", bootstrap);
 pgrx::extension_sql_file!("../sql/tables.sql", name = "tables", requires = [song_key]);
+pgrx::extension_sql_file!("../sql/learning.sql", name = "learning", requires = ["tables"]);
 pgrx::extension_sql_file!("../sql/turns.sql", name = "turns", requires = ["schemas"]);
 pgrx::extension_sql_file!(
     "../sql/triggers.sql",
     name = "triggers",
-    requires = ["tables", "turns", "simulator"]
+    requires = ["tables", "learning", "turns", "simulator"]
 );
 pgrx::extension_sql_file!(
     "../sql/catalogue.sql",
