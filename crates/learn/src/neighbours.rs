@@ -1,11 +1,11 @@
 //! Neighbours: what the listeners of a track also play, as a sparse map.
 //!
-//! `P: (users, tracks)` has `n^(−¼) · d^(−0.4)` where a user of `n` tracks played a
-//! track of `d` listeners, scaled so that the mean of the diagonal of `G = PᵀP` is
-//! 1. For each track i, the target, a ridge regression over the tracks C that are
-//! most played together with it gives `b = (G_CC + λI)⁻¹ G_Ci`. A play of j then
-//! adds `W_ji = max(0, d_j^(−0.4) · b_j · d_i^(0.3))` to the score of i, and every
-//! j keeps its greatest.
+//! In `P: (users, tracks)` a play has the value `n^(−¼) · d^(−0.4)`, of a user of n
+//! tracks and a track of d listeners, scaled so that the mean of the diagonal of `G
+//! = PᵀP` is 1. For each track i, the target, a ridge regression over the tracks C
+//! that are most played together with it gives `b = (G_CC + λI)⁻¹ G_Ci`. A play of
+//! j then adds `W_ji = max(0, d_j^(−0.4) · b_j · d_i^(0.3))` to the score of i, and
+//! every j keeps its greatest.
 //!
 //! Rows of G are computed one at a time and their greatest entries kept, as many
 //! as a budget of bytes allows: all of them in a small catalogue, where `G_CC` is

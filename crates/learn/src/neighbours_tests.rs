@@ -53,7 +53,7 @@ fn dense(data: &Interactions, options: &NeighbourOptions) -> Mat<f64> {
     let mut g = p.transpose() * &p;
     let heard = listeners.iter().filter(|&&d| d > 0).count() as f64;
     let mean = (0..tracks).map(|i| g[(i, i)]).sum::<f64>() / heard;
-    g = g * faer::Scale(1.0 / mean);
+    g *= faer::Scale(1.0 / mean);
     let mut w = Mat::zeros(tracks, tracks);
     for i in 0..tracks {
         let others: Vec<usize> = (0..tracks).filter(|&j| j != i && g[(j, i)] > 0.0).collect();
