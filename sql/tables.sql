@@ -87,6 +87,9 @@ CREATE TABLE sparkify.listening_events (
     event_id   uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid(),
     PRIMARY KEY (user_id, played_at, event_id) INCLUDE (track_id, ms_played, skipped)
 );
+-- Events come in the order of time, or nearly: what is asked of a span lies together.
+CREATE INDEX listening_events_played_at_idx ON sparkify.listening_events USING brin (played_at)
+    WITH (pages_per_range = 32, autosummarize = on);
 COMMENT ON TABLE sparkify.listening_events IS
     'Plays. Written by generate_events(), ingest_events() or INSERT; the key holds a user''s history together.';
 COMMENT ON COLUMN sparkify.listening_events.event_id IS 'The same (user_id, played_at, event_id) delivered again is a duplicate.';

@@ -1,14 +1,18 @@
 //! SQL-callable functions, a module per capability: check, load, compute, store.
 
 mod catalogue;
+mod charts;
 mod embeddings;
 mod estimates;
+mod explain;
 mod explore;
 mod listener;
+mod options;
 mod pipeline;
 mod plays;
 mod progress;
 mod recommend;
 mod refresh;
+mod similar;
 mod simulation;
 mod validate;

@@ -1,7 +1,10 @@
 //! Users, what they declared and what they played.
 
+use std::collections::HashMap;
+
 use super::json::Weights;
 use super::spi::{self, Row};
+use crate::memory;
 
 /// One play as stored.
 pub struct StoredPlay<'a> {
@@ -111,6 +114,22 @@ pub fn plays_of_all(user_ids: &[String], mut each: impl FnMut(StoredPlay)) {
         &[user_ids.to_vec().into()],
         |row| each(read_play(row)),
     );
+}
+
+/// When a user last played each of some tracks, in microseconds since 2000-01-01 00:00 UTC.
+pub fn last_heard(user_id: &str, track_ids: Vec<&str>) -> HashMap<String, i64> {
+    let mut last = HashMap::new();
+    spi::select(
+        "SELECT track_id, pg_catalog.max(played_at) FROM sparkify.listening_events \
+         WHERE user_id = $1 AND track_id = ANY ($2) AND played_at <= pg_catalog.clock_timestamp() \
+         GROUP BY track_id",
+        &[user_id.into(), track_ids.into()],
+        |row| {
+            let at = row.timestamp(1).unwrap_or_default();
+            memory::put(&mut last, row.owned(0), at, "tracks");
+        },
+    );
+    last
 }
 
 /// What a user said of a track.

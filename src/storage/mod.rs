@@ -3,9 +3,11 @@
 pub mod bulk;
 pub mod catalogue;
 pub mod catalogue_index;
+pub mod charts;
 pub mod checks;
 pub mod columns;
 pub mod features;
+pub mod genres;
 pub mod json;
 pub mod listeners;
 pub mod models;

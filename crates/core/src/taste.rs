@@ -23,6 +23,10 @@ const CANCELLED: f64 = 1e-9;
 /// it lasted: most skips come in the first seconds.
 pub const SKIPPED: f64 = 0.1;
 
+/// What a dislike counts in place of the share that was heard: it takes half of what a
+/// play gives.
+pub const DISLIKED: f64 = -0.5;
+
 /// Share of a track that was heard in a play, 0 to 1: by the times in milliseconds, and
 /// where one of them is not known [`SKIPPED`] of a skipped play, all of any other.
 pub fn completion(ms_played: Option<i32>, duration_ms: Option<i32>, skipped: Option<bool>) -> f64 {
@@ -49,12 +53,12 @@ pub struct Play<'a> {
     pub norm: f64,
     /// When it was played, in microseconds since any fixed moment.
     pub played_at: i64,
-    /// Share of the track that was heard: see [`completion`].
+    /// Share of the track that was heard, see [`completion`], or [`DISLIKED`].
     pub completion: f64,
 }
 
 /// Unit vector of a user's plays, or `None` where there is none: no play, all
-/// weights zero, or plays that cancel each other out. `half_life` is in days and
+/// weights zero or below, or plays that cancel each other out. `half_life` is in days and
 /// above 0.
 pub fn listened<'a>(
     dims: usize,
@@ -64,14 +68,15 @@ pub fn listened<'a>(
     let newest = plays.clone().map(|play| play.played_at).max()?;
     let kernel = Kernel::new(Path::best());
     let mut sum = vec![0.0f64; dims];
-    let mut weights = 0.0;
+    let (mut weights, mut heard) = (0.0, false);
     for play in plays.filter(|play| play.norm > 0.0) {
         let weight = recency(newest - play.played_at, half_life) * play.completion;
-        weights += weight;
+        weights += weight.abs();
+        heard |= weight > 0.0;
         let factor = weight / play.norm;
         kernel.add_scaled(&mut sum, factor, play.embedding);
     }
-    normalised(&sum, weights)
+    if heard { normalised(&sum, weights) } else { None }
 }
 
 /// Unit vector of a declared taste, weights over genres: `Σ w · centroid(genre)`,
@@ -192,6 +197,15 @@ mod tests {
         assert_eq!(listened(2, 30.0, [play(&[0.0, 0.0], 0.0)].into_iter()), None);
         let opposite = [play(&[1.0, 0.0], 0.0), play(&[-1.0, 0.0], 0.0)];
         assert_eq!(listened(2, 30.0, opposite.into_iter()), None);
+    }
+
+    #[test]
+    fn a_dislike_takes_half_of_what_a_play_gives() {
+        let mut disliked = play(&[0.0, 3.0], 0.0);
+        disliked.completion = DISLIKED;
+        let v = listened(2, 30.0, [play(&[1.0, 0.0], 0.0), disliked].into_iter()).unwrap();
+        assert!((f64::from(v[1]) / f64::from(v[0]) + 0.5).abs() < 1e-6);
+        assert_eq!(listened(2, 30.0, [disliked].into_iter()), None);
     }
 
     #[test]

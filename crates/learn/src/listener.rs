@@ -53,6 +53,14 @@ impl<'a> Folding<'a> {
         Ok(Self { index, state, boosts: if neighbours { Some(Boosts::new(index)?) } else { None } })
     }
 
+    /// What brings the dot products with a vector, (dims), to a root mean square of 1; 1
+    /// where they are all 0.
+    pub fn scale(&self, vector: &[f32]) -> f64 {
+        let x: Vec<f64> = vector.iter().map(|&x| f64::from(x)).collect();
+        let rms = self.state.root_mean_square(&x);
+        if rms.is_normal() { rms.recip() } else { 1.0 }
+    }
+
     /// A user who heard these tracks, each once; `None` where nothing speaks for any
     /// track, or the model cannot say anything about those that were heard.
     ///

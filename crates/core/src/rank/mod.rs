@@ -287,6 +287,11 @@ pub fn top_n_together(
     batch::top_n_together(index, queries, Kernel::new(Path::best()), go_on)
 }
 
+/// The cosine of two vectors of equal length, by the canonical sums; 0 where one is zero.
+pub fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    score::cosine_of(score::dot(a, b), norm(a), norm(b))
+}
+
 fn reserve<T>(vec: &mut Vec<T>, additional: usize) -> Result<()> {
     vec.try_reserve(additional).map_err(|_| Error::OutOfMemory {
         what: "ranking",

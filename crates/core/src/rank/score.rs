@@ -68,7 +68,7 @@ impl Scoring {
 }
 
 /// Cosine from a dot product and two norms; 0 where a norm is zero.
-fn cosine_of(dot: f64, track_norm: f64, query_norm: f64) -> f64 {
+pub(super) fn cosine_of(dot: f64, track_norm: f64, query_norm: f64) -> f64 {
     let norms = track_norm * query_norm;
     if norms > 0.0 { dot / norms } else { 0.0 }
 }
