@@ -24,7 +24,8 @@ COMMENT ON TABLE sparkify_internal.stated_privileges IS
 
 INSERT INTO sparkify_internal.stated_privileges (part, kind, privileges, objects) VALUES
     ('reader', 'function', 'EXECUTE',
-        'sparkify.help sparkify.recommend sparkify.recommend_json sparkify.similar_tracks
+        'sparkify.help sparkify.recommend sparkify.recommend_json sparkify.recommend_for sparkify.explain_recommendation
+         sparkify.similar_tracks sparkify.similar_users sparkify.popular_tracks sparkify.trending
          sparkify.song_key sparkify.is_simulated
          sparkify.profile_tracks sparkify.correlate_tracks sparkify.histogram_tracks sparkify.outlier_tracks'),
     -- Called from views, whose functions run with the rights of their reader.

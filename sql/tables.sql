@@ -93,8 +93,11 @@ CREATE TABLE sparkify.listening_events (
     skipped    boolean,
     session_id text COLLATE "C",
     event_id   uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid(),
-    PRIMARY KEY (user_id, played_at, event_id) INCLUDE (track_id, ms_played)
+    PRIMARY KEY (user_id, played_at, event_id) INCLUDE (track_id, ms_played, skipped)
 );
+-- Events come in the order of time, or nearly: what is asked of a span lies together.
+CREATE INDEX listening_events_played_at_idx ON sparkify.listening_events USING brin (played_at)
+    WITH (pages_per_range = 32, autosummarize = on);
 COMMENT ON TABLE sparkify.listening_events IS
     'Plays. Written by generate_events(), ingest_events() or INSERT; the key holds a user''s history together.';
 COMMENT ON COLUMN sparkify.listening_events.event_id IS 'The same (user_id, played_at, event_id) delivered again is a duplicate.';
@@ -157,6 +160,7 @@ CREATE TABLE sparkify.track_embeddings (
     duration_ms integer,
     track_no    integer CHECK (track_no >= 0),
     listeners   integer CHECK (listeners >= 0),
+    popularity  integer,
     PRIMARY KEY (model_id, track_id)
 );
 ALTER TABLE sparkify.track_embeddings ALTER COLUMN embedding SET STORAGE EXTERNAL;
@@ -167,7 +171,9 @@ COMMENT ON COLUMN sparkify.track_embeddings.embedding IS
 COMMENT ON COLUMN sparkify.track_embeddings.track_no IS
     'Number of the track in a model of plays, from 0 in the order of their ids when it was trained; tracks added since follow. NULL in content models.';
 COMMENT ON COLUMN sparkify.track_embeddings.listeners IS
-    'Users who had played the track when the model was trained, 0 where its vector is from content; NULL in content models.';
+    'Users who had played the track when the model was trained, 0 where its vector is from content; NULL counts as 0.';
+COMMENT ON COLUMN sparkify.track_embeddings.popularity IS
+    'The catalogue''s popularity when the model was trained: decides between tracks of as many listeners in lists for users of whom nothing is known.';
 
 CREATE TABLE sparkify.genre_embeddings (
     model_id  bigint NOT NULL,
@@ -187,7 +193,7 @@ CREATE TABLE sparkify.user_vectors (
     PRIMARY KEY (user_id, model_id)
 );
 COMMENT ON TABLE sparkify.user_vectors IS
-    'Unit vectors of the users, by model, as build_user_vectors() or refresh_recommendations() last computed them; empty for the strategy popular.';
+    'Vectors of the users, by model, as build_user_vectors() or refresh_recommendations() last computed them: of length one, or in a model of plays such that the dot product with an embedding is the factors'' part of the score. Empty for the strategy popular.';
 
 -- A list is a row, for it is written and replaced whole; its recommendations have
 -- the thousand numbers from list_id on.
@@ -229,7 +235,7 @@ COMMENT ON COLUMN sparkify.user_recommendations.rank IS 'Place in the user''s li
 COMMENT ON COLUMN sparkify.user_recommendations.recommendation_id IS 'Number of the recommendation, new with each list.';
 COMMENT ON COLUMN sparkify.user_recommendations.track_id IS 'The track recommended.';
 COMMENT ON COLUMN sparkify.user_recommendations.score IS
-    'Cosine of user and track, -1 to 1; for the strategy popular the share of the most popular track''s plays.';
+    'Cosine of user and track, -1 to 1, or in models of plays what factors and neighbours add up to; for the strategy popular the share of the most popular track''s listeners.';
 COMMENT ON COLUMN sparkify.user_recommendations.strategy IS 'What the list was made from: listening, declared taste or popularity.';
 COMMENT ON COLUMN sparkify.user_recommendations.generated_at IS 'When it was stored.';
 

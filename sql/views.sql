@@ -17,7 +17,7 @@ COMMENT ON COLUMN sparkify.recommendation_details.track_name IS 'Its name.';
 COMMENT ON COLUMN sparkify.recommendation_details.track_genre IS 'Its primary genre; NULL where it has none.';
 COMMENT ON COLUMN sparkify.recommendation_details.primary_artist IS 'Its first artist.';
 COMMENT ON COLUMN sparkify.recommendation_details.score IS
-    'Cosine of user and track, -1 to 1; for the strategy popular the share of the most popular track''s plays.';
+    'Cosine of user and track, -1 to 1, or in models of plays what factors and neighbours add up to; for the strategy popular the share of the most popular track''s listeners.';
 COMMENT ON COLUMN sparkify.recommendation_details.strategy IS 'What the list was made from: listening, declared taste or popularity.';
 COMMENT ON COLUMN sparkify.recommendation_details.generated_at IS 'When it was stored.';
 

@@ -89,8 +89,13 @@ pgrx::extension_sql_file!(
         build_user_vectors,
         refresh_recommendations,
         recommend,
+        recommend_for,
         recommend_json,
+        explain_recommendation,
         similar_tracks,
+        similar_users,
+        popular_tracks,
+        trending,
         estimate_rows,
         validate
     ]

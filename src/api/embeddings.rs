@@ -13,6 +13,7 @@ use crate::error::{in_range, or_raise, raise, required};
 use crate::interrupt::interrupt;
 use crate::storage::features::{self, CatalogueFeatures};
 use crate::storage::models::{self, Embedded};
+use crate::storage::{catalogue_index, plays};
 
 /// Components kept where nobody says how many and the catalogue allows.
 const DEFAULT_DIMS: usize = 64;
@@ -58,13 +59,17 @@ fn build_embeddings(
     if activate {
         models::activate(model_id);
     }
+    // Whoever asks first need not wait until it is packed.
+    catalogue_index::prepare(&models::resolve_to_write(Some(model_id)));
     model_id
 }
 
 #[pg_extern(volatile, parallel_unsafe)]
 #[search_path(pg_catalog, pg_temp)]
 fn activate_model(model_id: Option<i64>) {
-    models::activate(required(model_id, "model_id"));
+    let model_id = required(model_id, "model_id");
+    models::activate(model_id);
+    catalogue_index::prepare(&models::resolve_to_write(Some(model_id)));
 }
 
 /// A NOTICE for what turned out smaller than one may have expected.
@@ -114,6 +119,7 @@ fn store(model_id: i64, catalogue: &CatalogueFeatures, features: &Features, pca:
         centroids.add(&catalogue.genres[own], embedding);
         embeddings.extend_from_slice(embedding);
     }));
+    let listeners = plays::listeners();
     models::write_track_embeddings(
         model_id,
         embeddings.chunks_exact(dims).enumerate().map(|(track, embedding)| Embedded {
@@ -121,6 +127,8 @@ fn store(model_id: i64, catalogue: &CatalogueFeatures, features: &Features, pca:
             embedding,
             song_key: catalogue.song_keys[track],
             duration_ms: catalogue.durations[track],
+            listeners: listeners.get(&catalogue.track_ids[track]).copied().unwrap_or(0),
+            popularity: catalogue.popularity(track),
         }),
     );
     models::write_genre_embeddings(

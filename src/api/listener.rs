@@ -3,8 +3,10 @@
 use pgrx::pg_sys;
 use sparkify_core::rank::{Index, Query};
 use sparkify_core::taste::{self, Play};
+use sparkify_learn::Signal;
+use sparkify_learn::listener::{Folding, Heard};
 
-use crate::storage::listeners::{Declared, StoredPlay};
+use crate::storage::listeners::{Declared, Feedback, StoredPlay};
 
 /// How a listener's direction came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,23 +35,38 @@ const USUAL_PLAYS: usize = 64;
 /// Plays whose vectors are asked for ahead of their use.
 const AHEAD: usize = 8;
 
-/// The plays of one user up to now, while they are read.
+/// A play, or what was said of a track, while it is read.
+#[derive(Clone, Copy)]
+struct Event {
+    /// Where the track's id ends among all.
+    end: usize,
+    at: i64,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Played { ms_played: Option<i32>, skipped: Option<bool> },
+    Liked,
+    Disliked,
+}
+
+/// The plays of one user up to now, and what the user said, while they are read.
 #[derive(Default)]
 pub struct History {
     /// The ids of the tracks, one after the other.
     track_ids: String,
-    /// Where each play's id ends, when it was, how long it was heard.
-    plays: Vec<(usize, i64, Option<i32>)>,
+    events: Vec<Event>,
     /// Whether a play lies in the future, and will count later.
     pub future: bool,
 }
 
-/// A play of a track that the index has.
+/// An event of a track that the index has.
 #[derive(Clone, Copy)]
-struct KnownPlay {
+struct Known {
     position: u32,
-    played_at: i64,
-    ms_played: Option<i32>,
+    at: i64,
+    kind: Kind,
 }
 
 impl History {
@@ -59,94 +76,235 @@ impl History {
             self.future = true;
             return;
         }
-        if self.plays.is_empty() {
-            self.plays.reserve(USUAL_PLAYS);
-            self.track_ids.reserve(USUAL_PLAYS * play.track_id.len());
-        }
-        self.track_ids.push_str(play.track_id);
-        self.plays.push((self.track_ids.len(), play.played_at, play.ms_played));
+        let kind = Kind::Played { ms_played: play.ms_played, skipped: play.skipped };
+        self.push(play.track_id, play.played_at, kind);
     }
 
-    /// The plays that count.
-    fn known(&self, index: &Index) -> Vec<KnownPlay> {
+    /// Takes a track that was heard to the end.
+    pub fn hear(&mut self, track_id: &str, at: i64) {
+        self.push(track_id, at, Kind::Played { ms_played: None, skipped: None });
+    }
+
+    /// Takes what the user said of a track. A like counts as a play that was heard to
+    /// the end.
+    pub fn rate(&mut self, feedback: &Feedback) {
+        let kind = if feedback.rating < 0 { Kind::Disliked } else { Kind::Liked };
+        self.push(feedback.track_id, feedback.rated_at, kind);
+    }
+
+    fn push(&mut self, track_id: &str, at: i64, kind: Kind) {
+        if self.events.is_empty() {
+            self.events.reserve(USUAL_PLAYS);
+            self.track_ids.reserve(USUAL_PLAYS * track_id.len());
+        }
+        self.track_ids.push_str(track_id);
+        self.events.push(Event { end: self.track_ids.len(), at, kind });
+    }
+
+    /// The events that count.
+    fn known(&self, index: &Index) -> Vec<Known> {
         let mut start = 0;
-        let track_ids = self.plays.iter().map(|&(end, ..)| {
-            let id = &self.track_ids[start..end];
-            start = end;
+        let track_ids = self.events.iter().map(|event| {
+            let id = &self.track_ids[start..event.end];
+            start = event.end;
             id
         });
-        let mut known = Vec::with_capacity(self.plays.len());
-        let mut plays = self.plays.iter();
+        let mut known = Vec::with_capacity(self.events.len());
+        let mut events = self.events.iter();
         index.positions(track_ids, |position| {
-            let play = plays.next();
-            if let (Some(position), Some(&(_, played_at, ms_played))) = (position, play) {
-                known.push(KnownPlay { position, played_at, ms_played });
+            if let (Some(position), Some(&Event { at, kind, .. })) = (position, events.next()) {
+                known.push(Known { position, at, kind });
             }
         });
         known
     }
 
-    /// What the ranking needs, from the plays or, where they say nothing, the declared taste.
-    pub fn into_listener(
-        self,
+    /// What the ranking needs, from the plays or, where they say nothing, the declared
+    /// taste. `folding` is that of a model of plays.
+    pub fn to_listener(
+        &self,
         index: &Index,
+        mut folding: Option<&mut Folding>,
         half_life_days: f64,
         declared: &Declared,
         centroid: impl Fn(&str) -> Option<Vec<f32>>,
-    ) -> Listener {
+    ) -> sparkify_core::Result<Listener> {
         let known = self.known(index);
-        let plays = known.iter().enumerate().map(|(at, play)| {
-            if let Some(later) = known.get(at + AHEAD) {
-                index.prefetch(later.position);
+        let mut listener = Listener::of_nothing(&known, index);
+        match &mut folding {
+            Some(folding) => {
+                let heard = heard(&known, index, half_life_days);
+                if let Some(folded) = folding.fold(&heard)? {
+                    listener.strategy = Strategy::Listened;
+                    listener.vector = folded.vector;
+                    listener.scale = folded.scale;
+                    listener.boosts = folded.boosts;
+                    return Ok(listener);
+                }
             }
-            Play {
-                embedding: index.vector(play.position),
-                norm: index.norm(play.position),
-                played_at: play.played_at,
-                ms_played: play.ms_played,
-                duration_ms: index.duration_ms(play.position),
+            None => {
+                let disliked = disliked(&known);
+                let plays = plays(&known, &disliked, index);
+                if let Some(vector) = taste::listened(index.dims(), half_life_days, plays) {
+                    listener.strategy = Strategy::Listened;
+                    listener.vector = vector;
+                    return Ok(listener);
+                }
             }
-        });
-        let (vector, strategy) = match taste::listened(index.dims(), half_life_days, plays) {
-            Some(vector) => (vector, Strategy::Listened),
-            None => match taste::declared(index.dims(), declared, centroid) {
-                Some(vector) => (vector, Strategy::Declared),
-                None => (Vec::new(), Strategy::Popular),
-            },
-        };
-        let mut played: Vec<u32> = known.iter().map(|play| play.position).collect();
-        played.sort_unstable();
-        played.dedup();
-        let mut songs: Vec<u32> = played.iter().map(|&position| index.song(position)).collect();
-        songs.sort_unstable();
-        songs.dedup();
-        Listener { vector, strategy, played, songs }
+        }
+        if let Some(vector) = taste::declared(index.dims(), declared, centroid) {
+            listener.strategy = Strategy::Declared;
+            if let Some(folding) = folding {
+                listener.scale = folding.scale(&vector);
+            }
+            listener.vector = vector;
+        }
+        Ok(listener)
     }
+
+    /// What each track heard weighs in the vector of a content model, by position.
+    pub fn content_weights(&self, index: &Index, half_life_days: f64) -> Vec<(u32, f64)> {
+        let known = self.known(index);
+        let disliked = disliked(&known);
+        let newest = known.iter().map(|event| event.at).max().unwrap_or(0);
+        let mut weights: Vec<(u32, f64)> = known
+            .iter()
+            .filter_map(|event| {
+                let recency = taste::recency(newest - event.at, half_life_days);
+                Some((event.position, recency * content_weight(event, &disliked, index)?))
+            })
+            .collect();
+        weights.sort_by_key(|&(position, _)| position);
+        let sum = |plays: &[(u32, f64)]| (plays[0].0, plays.iter().map(|play| play.1).sum());
+        weights.chunk_by(|a, b| a.0 == b.0).map(sum).collect()
+    }
+
+    /// The tracks that the user heard or said something of, each once, by position.
+    pub fn heard(&self, index: &Index, half_life_days: f64) -> Vec<Heard> {
+        heard(&self.known(index), index, half_life_days)
+    }
+}
+
+/// The events as a content model takes them. A dislike outweighs all plays of its track.
+fn plays<'a>(
+    known: &'a [Known],
+    disliked: &'a [u32],
+    index: &'a Index,
+) -> impl Iterator<Item = Play<'a>> + Clone {
+    known.iter().enumerate().filter_map(move |(at, event)| {
+        if let Some(later) = known.get(at + AHEAD) {
+            index.prefetch(later.position);
+        }
+        Some(Play {
+            embedding: index.vector(event.position),
+            norm: index.norm(event.position),
+            played_at: event.at,
+            completion: content_weight(event, disliked, index)?,
+        })
+    })
+}
+
+fn disliked(known: &[Known]) -> Vec<u32> {
+    let disliked = known.iter().filter(|event| matches!(event.kind, Kind::Disliked));
+    disliked.map(|event| event.position).collect()
+}
+
+/// What an event counts in a content model beside its age; `None` for a play of a track
+/// that is disliked.
+fn content_weight(event: &Known, disliked: &[u32], index: &Index) -> Option<f64> {
+    match completion(event, index) {
+        None => Some(taste::DISLIKED),
+        Some(_) if disliked.contains(&event.position) => None,
+        Some(completion) => Some(completion),
+    }
+}
+
+/// Share of a track that was heard; `None` for a dislike.
+fn completion(event: &Known, index: &Index) -> Option<f64> {
+    match event.kind {
+        Kind::Played { ms_played, skipped } => {
+            Some(taste::completion(ms_played, index.duration_ms(event.position), skipped))
+        }
+        Kind::Liked => Some(1.0),
+        Kind::Disliked => None,
+    }
+}
+
+/// An entry for each track. A dislike outweighs all plays; a track that was skipped
+/// whenever it came, and never heard, speaks against itself.
+fn heard(known: &[Known], index: &Index, half_life_days: f64) -> Vec<Heard> {
+    let mut events = known.to_vec();
+    events.sort_by_key(|event| event.position);
+    let newest = known.iter().map(|event| event.at).max().unwrap_or(0);
+    let of_track = |events: &[Known]| {
+        let disliked = events.iter().any(|event| matches!(event.kind, Kind::Disliked));
+        let skipped = events
+            .iter()
+            .all(|event| matches!(event.kind, Kind::Played { skipped: Some(true), .. }));
+        let weights = events.iter().filter_map(|event| {
+            let recency = taste::recency(newest - event.at, half_life_days);
+            Some(recency * completion(event, index)?)
+        });
+        Heard {
+            position: events[0].position,
+            weight: weights.sum(),
+            signal: match (disliked, skipped) {
+                (true, _) => Signal::Disliked,
+                (false, true) => Signal::Skipped,
+                (false, false) => Signal::Played,
+            },
+            last: events.iter().map(|event| event.at).max().unwrap_or(0),
+        }
+    };
+    events.chunk_by(|a, b| a.position == b.position).map(of_track).collect()
 }
 
 /// What a ranking needs of a user.
 pub struct Listener {
-    /// Unit vector; empty for [`Strategy::Popular`].
+    /// Empty for [`Strategy::Popular`]; of length one but for a model of plays.
     pub vector: Vec<f32>,
+    /// What the metric is multiplied by.
+    pub scale: f64,
+    /// What neighbours add, by position.
+    pub boosts: Vec<(u32, f64)>,
     /// Where it comes from.
     pub strategy: Strategy,
-    /// Positions of the tracks played.
+    /// Positions of the tracks played, and of those rated.
     pub played: Vec<u32>,
     /// Songs played.
     pub songs: Vec<u32>,
 }
 
 impl Listener {
+    fn of_nothing(known: &[Known], index: &Index) -> Listener {
+        let mut played: Vec<u32> = known.iter().map(|event| event.position).collect();
+        played.sort_unstable();
+        played.dedup();
+        let mut songs: Vec<u32> = played.iter().map(|&position| index.song(position)).collect();
+        songs.sort_unstable();
+        songs.dedup();
+        let (vector, boosts) = (Vec::new(), Vec::new());
+        Listener { vector, scale: 1.0, boosts, strategy: Strategy::Popular, played, songs }
+    }
+
     /// The plain query: the `n` best of what was not played.
     pub fn query(&self, n: usize) -> Query<'_> {
         Query {
             vector: &self.vector,
+            scale: self.scale,
+            boosts: &self.boosts,
             n,
             exclude: &self.played,
-            candidates: None,
             distinct_songs: true,
             exclude_songs: &self.songs,
+            ..Query::default()
         }
+    }
+
+    /// The vector as it is stored: its product with a track's is the score, but for what
+    /// neighbours add.
+    pub fn stored_vector(&self) -> Vec<f32> {
+        self.vector.iter().map(|&x| (f64::from(x) * self.scale) as f32).collect()
     }
 }
 

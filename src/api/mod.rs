@@ -2,16 +2,20 @@
 
 mod arguments;
 mod catalogue;
+mod charts;
 mod embeddings;
 mod estimates;
+mod explain;
 mod explore;
 mod history;
 mod imported;
 mod listener;
+mod options;
 mod pipeline;
 mod plays;
 mod progress;
 mod recommend;
 mod refresh;
+mod similar;
 mod simulation;
 mod validate;

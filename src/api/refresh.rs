@@ -4,23 +4,37 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use pgrx::prelude::*;
-use sparkify_core::popularity::Popularity;
+use sparkify_core::popularity;
 use sparkify_core::rank::{self, Index, Query, Ranked};
 use sparkify_core::workers;
+use sparkify_learn::State;
+use sparkify_learn::listener::Folding;
 
 use super::listener::{self, History, Listener, Strategy};
 use super::progress::Progress;
 use crate::error::{in_range, or_raise, required};
 use crate::interrupt::interrupt;
 use crate::storage::catalogue_index;
-use crate::storage::listeners::{self, Declared, StoredPlay};
+use crate::storage::listeners::{self, Declared};
 use crate::storage::models::{self, Model};
 use crate::storage::serving::{self, ListRow, VectorRow};
 use crate::storage::turns::{self, Work};
 
-/// Users worked on at a time. A few times as many are in memory at once: those
-/// being read, computed on and written.
-const CHUNK: usize = 1024;
+/// Users worked on at a time at least and at most. A few times as many are in memory
+/// at once: those being read, computed on and written.
+const CHUNKS: (usize, usize) = (64, 1024);
+/// Chunks that each thread is to have, where there are users enough: what is left when
+/// the others have ended is then little.
+const CHUNKS_A_THREAD: usize = 4;
+/// Users ranked together at most where neighbours add to scores: what they add is kept
+/// for each until it is ranked, some 50 kB.
+const BOOSTED_TOGETHER: usize = 64;
+
+/// Users of a chunk, of so many in all.
+fn chunk(users: usize, threads: usize) -> usize {
+    let chunks = threads.max(1).saturating_mul(CHUNKS_A_THREAD);
+    users.div_ceil(chunks).clamp(CHUNKS.0, CHUNKS.1)
+}
 
 #[pg_extern(volatile, parallel_unsafe)]
 #[search_path(pg_catalog, pg_temp)]
@@ -30,9 +44,10 @@ fn build_user_vectors(model_id: default!(Option<i64>, "NULL")) -> i64 {
 
 fn build_vectors(model_id: Option<i64>) -> u64 {
     let model = models::resolve_to_write(model_id);
-    let progress = Progress::new("build_user_vectors", listeners::count_users());
+    let users = listeners::count_users();
+    let progress = Progress::new("build_user_vectors", users);
     serving::delete_vectors(model.model_id, None);
-    run(&model, Lists { n: None, threads: 1 }, Source::all(), progress)
+    run(&model, Lists { n: None, threads: 1 }, Source::all(users, 1), progress)
 }
 
 #[pg_extern(volatile, parallel_unsafe)]
@@ -66,24 +81,25 @@ fn refresh(n: i32, model_id: Option<i64>, force: bool, threads: usize) -> u64 {
         models::forget_recommended_of_others(model.model_id);
     }
     let progress = Progress::new("refresh_recommendations", changed.len());
-    run(&model, lists, Source::Listed(changed.chunks(CHUNK)), progress)
+    run(&model, lists, Source::Listed(changed.chunks(chunk(changed.len(), threads))), progress)
 }
 
 fn refresh_all(model: &Model, n: i32, lists: Lists) -> u64 {
     if model.active && listeners::forget_changes() > 0 {
         models::forget_recommended_of_others(model.model_id);
     }
-    let progress = Progress::new("refresh_recommendations", listeners::count_users());
+    let users = listeners::count_users();
+    let progress = Progress::new("refresh_recommendations", users);
     serving::delete_vectors(model.model_id, None);
     serving::delete_all_lists(model.model_id);
-    let written = run(model, lists, Source::all(), progress);
+    let written = run(model, lists, Source::all(users, lists.threads), progress);
     models::set_recommended(model.model_id, n);
     written
 }
 
 fn run(model: &Model, lists: Lists, source: Source, progress: Progress) -> u64 {
     let packed = catalogue_index::load(model);
-    Batch::new(model, &packed.index(), lists).run(source, progress)
+    Batch::new(model, &packed.index(), packed.state(), lists).run(source, progress)
 }
 
 /// What is made for each user beside the vector, and how.
@@ -98,7 +114,7 @@ struct Lists {
 /// Which users are worked on.
 enum Source<'a> {
     /// All in byte order after one.
-    All { after: String },
+    All { after: String, chunk: usize },
     /// Those listed, in byte order; what is stored of them is replaced.
     Listed(std::slice::Chunks<'a, String>),
 }
@@ -116,20 +132,20 @@ struct Answer<'a> {
     replaced: &'a [String],
     users: Vec<(String, Declared)>,
     listeners: Vec<Listener>,
-    /// Empty where no list was wanted, and for listeners of whom nothing is known.
+    /// Empty where no list was wanted.
     ranked: Vec<Vec<Ranked>>,
 }
 
 impl<'a> Source<'a> {
-    fn all() -> Source<'a> {
-        Source::All { after: String::new() }
+    fn all(users: usize, threads: usize) -> Source<'a> {
+        Source::All { after: String::new(), chunk: chunk(users, threads) }
     }
 
     /// The next users, with their plays up to now; those who have plays later go into `future`.
     fn next(&mut self, now: i64, future: &mut Vec<String>) -> Option<Job<'a>> {
         let (replaced, users) = match self {
-            Source::All { after } => {
-                let users = listeners::users_after(after, CHUNK as i64);
+            Source::All { after, chunk } => {
+                let users = listeners::users_after(after, *chunk as i64);
                 after.clone_from(&users.last()?.0);
                 (&[][..], users)
             }
@@ -139,24 +155,24 @@ impl<'a> Source<'a> {
             }
         };
         let mut histories: Vec<History> = users.iter().map(|_| History::default()).collect();
-        // Plays come by user, in the same order.
-        let mut at = 0;
-        let take = |play: StoredPlay| {
-            while let Some((user, _)) = users.get(at) {
-                match user.as_str().cmp(play.user_id) {
-                    Ordering::Less => at += 1,
-                    Ordering::Equal => return histories[at].add(&play, now),
-                    Ordering::Greater => return,
-                }
-            }
-        };
+        let (mut of_plays, mut of_feedback) = (InOrder::new(&users), InOrder::new(&users));
         match (self, users.first(), users.last()) {
             (Source::All { .. }, Some(first), Some(last)) => {
-                listeners::plays_between(&first.0, &last.0, take);
+                listeners::plays_between(&first.0, &last.0, |play| {
+                    of_plays.with(play.user_id, &mut histories, |history| history.add(&play, now));
+                });
+                listeners::feedback_between(&first.0, &last.0, |said| {
+                    of_feedback.with(said.user_id, &mut histories, |history| history.rate(&said));
+                });
             }
             (Source::Listed(_), Some(_), _) => {
                 let ids: Vec<String> = users.iter().map(|user| user.0.clone()).collect();
-                listeners::plays_of_all(&ids, take);
+                listeners::plays_of_all(&ids, |play| {
+                    of_plays.with(play.user_id, &mut histories, |history| history.add(&play, now));
+                });
+                listeners::feedback_of_all(&ids, |said| {
+                    of_feedback.with(said.user_id, &mut histories, |history| history.rate(&said));
+                });
             }
             _ => {}
         }
@@ -166,10 +182,34 @@ impl<'a> Source<'a> {
     }
 }
 
+/// Finds the users of rows that come by user, in the same order as the users.
+struct InOrder<'a> {
+    users: &'a [(String, Declared)],
+    at: usize,
+}
+
+impl<'a> InOrder<'a> {
+    fn new(users: &'a [(String, Declared)]) -> InOrder<'a> {
+        InOrder { users, at: 0 }
+    }
+
+    /// Hands the history of a user to `work`, where there is one.
+    fn with(&mut self, user_id: &str, histories: &mut [History], work: impl FnOnce(&mut History)) {
+        while let Some((user, _)) = self.users.get(self.at) {
+            match user.as_str().cmp(user_id) {
+                Ordering::Less => self.at += 1,
+                Ordering::Equal => return work(&mut histories[self.at]),
+                Ordering::Greater => return,
+            }
+        }
+    }
+}
+
 /// What a run over many users shares. Threads read it.
 struct Batch<'a> {
     model: &'a Model,
     index: &'a Index<'a>,
+    state: Option<&'a State>,
     lists: Lists,
     centroids: HashMap<String, Vec<f32>>,
     /// Tracks deleted since the model was built.
@@ -177,9 +217,15 @@ struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    fn new(model: &'a Model, index: &'a Index<'a>, lists: Lists) -> Batch<'a> {
+    fn new(
+        model: &'a Model,
+        index: &'a Index<'a>,
+        state: Option<&'a State>,
+        lists: Lists,
+    ) -> Batch<'a> {
         let centroids = models::genre_embeddings(model.model_id, None);
-        Batch { model, index, lists, centroids, deleted: serving::deleted_positions(index) }
+        let deleted = serving::deleted_positions(index);
+        Batch { model, index, state, lists, centroids, deleted }
     }
 
     /// Reads, computes and writes, the middle on threads; gives the rows written:
@@ -188,7 +234,6 @@ impl<'a> Batch<'a> {
         let now = listener::now();
         let mut future = Vec::new();
         let mut written = 0;
-        let mut popularity = None;
         workers::in_order(
             self.lists.threads,
             || source.next(now, &mut future),
@@ -196,7 +241,7 @@ impl<'a> Batch<'a> {
             |answer| {
                 let answer = or_raise(answer);
                 progress.advance(answer.replaced.len().max(answer.users.len()));
-                written += self.store(answer, &mut popularity);
+                written += self.store(answer);
             },
             &interrupt,
         );
@@ -212,32 +257,65 @@ impl<'a> Batch<'a> {
         go_on: &dyn Fn() -> bool,
     ) -> sparkify_core::Result<Option<Answer<'j>>> {
         let Job { replaced, users, histories } = job;
+        let mut folding = match self.state {
+            Some(state) => Some(Folding::new(self.index, state)?),
+            None => None,
+        };
+        let together = match self.index.has_neighbours() {
+            true => BOOSTED_TOGETHER,
+            false => users.len().max(1),
+        };
         let centroid = |genre: &str| self.centroids.get(genre).cloned();
         let half_life = self.model.half_life_days;
         let mut listeners = Vec::with_capacity(users.len());
-        for ((_, declared), history) in users.iter().zip(histories) {
-            if !go_on() {
-                return Ok(None);
+        let mut ranked = Vec::with_capacity(users.len());
+        for (users, histories) in users.chunks(together).zip(histories.chunks(together)) {
+            let first = listeners.len();
+            for ((_, declared), history) in users.iter().zip(histories) {
+                if !go_on() {
+                    return Ok(None);
+                }
+                let folding = folding.as_mut();
+                listeners
+                    .push(history.to_listener(self.index, folding, half_life, declared, centroid)?);
             }
-            listeners.push(history.into_listener(self.index, half_life, declared, centroid));
-        }
-        let mut ranked = vec![Vec::new(); users.len()];
-        if let Some(n) = self.lists.n {
-            let excluded: Vec<Vec<u32>> =
-                listeners.iter().map(|listener| self.excluded(listener)).collect();
-            let known = listeners.iter().zip(&excluded).zip(&mut ranked);
-            let (queries, lists): (Vec<Query>, Vec<&mut Vec<Ranked>>) = known
-                .filter(|((listener, _), _)| listener.strategy != Strategy::Popular)
-                .map(|((listener, exclude), list)| (Query { exclude, ..listener.query(n) }, list))
-                .unzip();
-            let Some(answers) = rank::top_n_together(self.index, &queries, go_on)? else {
-                return Ok(None);
-            };
-            for (list, answer) in lists.into_iter().zip(answers) {
-                *list = answer;
+            let Some(n) = self.lists.n else { continue };
+            let Some(lists) = self.rank(&listeners[first..], n, go_on)? else { return Ok(None) };
+            ranked.extend(lists);
+            for listener in &mut listeners[first..] {
+                listener.boosts = Vec::new();
             }
         }
         Ok(Some(Answer { replaced, users, listeners, ranked }))
+    }
+
+    /// A list for each listener; `None` where `go_on` said no.
+    fn rank(
+        &self,
+        listeners: &[Listener],
+        n: usize,
+        go_on: &dyn Fn() -> bool,
+    ) -> sparkify_core::Result<Option<Vec<Vec<Ranked>>>> {
+        let mut ranked = vec![Vec::new(); listeners.len()];
+        let excluded: Vec<Vec<u32>> =
+            listeners.iter().map(|listener| self.excluded(listener)).collect();
+        let (mut queries, mut lists) = (Vec::new(), Vec::new());
+        for ((listener, exclude), list) in listeners.iter().zip(&excluded).zip(&mut ranked) {
+            let query = Query { exclude, ..listener.query(n) };
+            if listener.strategy == Strategy::Popular {
+                *list = popularity::top_n(self.index, &query);
+            } else {
+                queries.push(query);
+                lists.push(list);
+            }
+        }
+        let Some(answers) = rank::top_n_together(self.index, &queries, go_on)? else {
+            return Ok(None);
+        };
+        for (list, answer) in lists.into_iter().zip(answers) {
+            *list = answer;
+        }
+        Ok(Some(ranked))
     }
 
     /// What must not be recommended to a listener.
@@ -245,32 +323,22 @@ impl<'a> Batch<'a> {
         [&listener.played[..], &self.deleted[..]].concat()
     }
 
-    fn store(&self, answer: Answer, popularity: &mut Option<Popularity>) -> u64 {
-        let Answer { replaced, users, listeners, mut ranked } = answer;
+    fn store(&self, answer: Answer) -> u64 {
+        let Answer { replaced, users, listeners, ranked } = answer;
         let model_id = self.model.model_id;
         if !replaced.is_empty() {
             serving::delete_vectors(model_id, Some(replaced));
             serving::delete_lists(model_id, replaced);
         }
-        let vectors = serving::write_vectors(
+        let vectors: Vec<Vec<f32>> = listeners.iter().map(Listener::stored_vector).collect();
+        let written = serving::write_vectors(
             model_id,
-            users.iter().zip(&listeners).map(|((user_id, _), listener)| VectorRow {
-                user_id,
-                vector: &listener.vector,
-                strategy: listener.strategy.name(),
+            users.iter().zip(&listeners).zip(&vectors).map(|(((user_id, _), listener), vector)| {
+                VectorRow { user_id, vector, strategy: listener.strategy.name() }
             }),
         );
-        let Some(n) = self.lists.n else { return vectors };
-        for (listener, list) in listeners.iter().zip(&mut ranked) {
-            if listener.strategy == Strategy::Popular {
-                let popularity = popularity.get_or_insert_with(|| {
-                    let (plays, popularity) = serving::popularity(self.index);
-                    Popularity::new(&plays, &popularity)
-                });
-                interrupt();
-                let exclude = &self.excluded(listener)[..];
-                *list = popularity.top_n(self.index, &Query { exclude, ..listener.query(n) });
-            }
+        if self.lists.n.is_none() {
+            return written;
         }
         let rows = users.iter().zip(&listeners).zip(&ranked);
         let rows = rows.filter(|(_, ranked)| !ranked.is_empty());

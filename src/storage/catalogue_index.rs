@@ -4,7 +4,7 @@
 //! from the table at each call: which vectors a query sees is decided by its
 //! snapshot alone. Privileges are checked on a hit as well. Where row-level
 //! security decides what a caller reads, or no file can be written, the image is
-//! the backend's own.
+//! the backend's own. An image is checked whole when a backend maps it first.
 #![expect(unsafe_code, reason = "the server's privilege check is a C interface")]
 
 use std::cell::RefCell;
@@ -12,30 +12,49 @@ use std::rc::Rc;
 
 use memmap2::Mmap;
 use pgrx::{PgSqlErrorCode, pg_sys};
-use sparkify_core::rank::{AlignedBytes, Index, IndexBuilder};
+use sparkify_core::rank::{AlignedBytes, Index};
+use sparkify_learn::State;
 
 use super::models::Model;
-use super::{shared_image, spi};
+use super::{packing, shared_image, spi};
 use crate::error::{or_raise, raise};
 
 /// Models kept at a time: the one that serves and one beside it.
 const KEPT: usize = 2;
 
-/// A model's packed vectors.
-pub enum Packed {
+/// Where an image lies.
+enum Image {
     /// In a file that all backends map.
     Shared(Mmap),
     /// In this backend's memory.
     Private(AlignedBytes),
 }
 
+/// A model's packed vectors, and what else it needs to serve.
+pub struct Packed {
+    image: Image,
+    state: Option<State>,
+}
+
 impl Packed {
+    fn new(image: Image) -> Packed {
+        let packed = Packed { image, state: None };
+        let state = packed.index().state();
+        let state = (!state.is_empty()).then(|| or_raise(State::from_words(state)));
+        Packed { state, ..packed }
+    }
+
     /// The index over the vectors.
     pub fn index(&self) -> Index<'_> {
-        or_raise(Index::open(match self {
-            Packed::Shared(image) => image,
-            Packed::Private(image) => image,
+        or_raise(Index::open(match &self.image {
+            Image::Shared(image) => image,
+            Image::Private(image) => image,
         }))
+    }
+
+    /// How a model of plays folds users in; `None` for any other.
+    pub fn state(&self) -> Option<&State> {
+        self.state.as_ref()
     }
 }
 
@@ -56,41 +75,75 @@ fn cached(key: Key) -> Option<Rc<Packed>> {
     })
 }
 
-/// The packed vectors of a model, built where no backend has got them.
-pub fn load(model: &Model) -> Rc<Packed> {
-    let private = check_privileges();
-    if private {
-        return Rc::new(Packed::Private(build(model)));
-    }
-    // SAFETY: a variable of the backend, set when it started.
-    let database = u32::from(unsafe { pg_sys::MyDatabaseId });
-    let key = (database, model.fingerprint);
-    if let Some(packed) = cached(key) {
-        return packed;
-    }
-    let packed = Rc::new(shared(key).unwrap_or_else(|| publish(key, build(model))));
+fn keep(key: Key, packed: &Rc<Packed>) {
     CACHE.with_borrow_mut(|cache| {
         if cache.len() >= KEPT {
             cache.remove(0);
         }
-        cache.push((key, Rc::clone(&packed)));
+        cache.push((key, Rc::clone(packed)));
     });
+}
+
+fn key(model: &Model) -> Key {
+    // SAFETY: a variable of the backend, set when it started.
+    (u32::from(unsafe { pg_sys::MyDatabaseId }), model.fingerprint)
+}
+
+/// The packed vectors of a model, built where no backend has got them.
+pub fn load(model: &Model) -> Rc<Packed> {
+    let private = check_privileges();
+    if private {
+        return Rc::new(Packed::new(Image::Private(packing::build(model))));
+    }
+    let key = key(model);
+    if let Some(packed) = cached(key) {
+        return packed;
+    }
+    let packed = Rc::new(Packed::new(shared(key).unwrap_or_else(|| build_once(key, model))));
+    keep(key, &packed);
     packed
 }
 
-/// The image that a backend has published, unless its file is not one.
-fn shared((database, fingerprint): Key) -> Option<Packed> {
-    let image = shared_image::map(database, fingerprint)?;
-    let whole = Index::open(&image).is_ok_and(|index| index.fingerprint() == fingerprint);
-    whole.then_some(Packed::Shared(image))
+/// Packs the vectors of a model before anybody asks for them; where it has none, or
+/// each caller sees other ones, nothing.
+pub fn prepare(model: &Model) {
+    if !check_privileges() && packing::has_embeddings(model) {
+        spi::under_new_snapshot(|| load(model));
+    }
 }
 
-fn publish((database, fingerprint): Key, image: AlignedBytes) -> Packed {
-    match shared_image::publish(database, fingerprint, &image) {
-        Ok(shared) => Packed::Shared(shared),
+/// The image that a backend has published, unless its file is damaged.
+fn shared((database, fingerprint): Key) -> Option<Image> {
+    let image = shared_image::map(database, fingerprint)?;
+    let index = Index::open(&image).ok().filter(|index| index.fingerprint() == fingerprint)?;
+    if let Err(error) = index.verify() {
+        pgrx::warning!("sparkify: packed vectors are damaged and built anew: {error}");
+        return None;
+    }
+    Some(Image::Shared(image))
+}
+
+/// Builds and publishes the image, unless another backend is at it, or has been.
+fn build_once(key: Key, model: &Model) -> Image {
+    let (database, fingerprint) = key;
+    let unshared = |error| {
+        pgrx::log!("sparkify: cannot share packed vectors between backends: {error}");
+    };
+    let turn = match shared_image::take_turn(database, fingerprint, || shared(key)) {
+        Ok(Err(image)) => return image,
+        Ok(Ok(turn)) => Some(turn),
         Err(error) => {
-            pgrx::log!("sparkify: cannot share packed vectors between backends: {error}");
-            Packed::Private(image)
+            unshared(error);
+            None
+        }
+    };
+    let image = packing::build(model);
+    let Some(turn) = turn else { return Image::Private(image) };
+    match shared_image::publish(&turn, database, fingerprint, &image) {
+        Ok(shared) => Image::Shared(shared),
+        Err(error) => {
+            unshared(error);
+            Image::Private(image)
         }
     }
 }
@@ -114,46 +167,4 @@ fn check_privileges() -> bool {
         );
     }
     rls != pg_sys::CheckEnableRlsResult::RLS_NONE as i32
-}
-
-fn build(model: &Model) -> AlignedBytes {
-    let mut builder: Option<IndexBuilder> = None;
-    spi::select(
-        "SELECT track_id, embedding, song_key, duration_ms FROM sparkify.track_embeddings \
-         WHERE model_id = $1 ORDER BY track_id",
-        &[model.model_id.into()],
-        |row| {
-            let track_id = row.text(0).unwrap_or_default();
-            let Some(embedding) = row.reals(1) else {
-                raise_unusable(model, track_id, "it is not a plain array")
-            };
-            let into = match &mut builder {
-                Some(builder) => builder,
-                None => builder.insert(or_raise(IndexBuilder::new(embedding.len().max(1)))),
-            };
-            let song = row.uuid(2).unwrap_or_default();
-            if let Err(error) = into.push(track_id, embedding, song, row.i32(3)) {
-                raise_unusable(model, track_id, error)
-            }
-        },
-    );
-    let Some(builder) = builder else {
-        raise(
-            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-            format!("model {} has no embeddings", model.model_id),
-            Some("Run SELECT sparkify.build_embeddings()."),
-        )
-    };
-    or_raise(builder.finish(model.fingerprint, &crate::interrupt::interrupt))
-}
-
-fn raise_unusable(model: &Model, track_id: &str, fault: impl std::fmt::Display) -> ! {
-    raise(
-        PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
-        format!(
-            "the embedding of track \"{track_id}\" of model {} cannot be used: {fault}",
-            model.model_id
-        ),
-        Some("Run SELECT * FROM sparkify.validate(), and build the model anew."),
-    )
 }

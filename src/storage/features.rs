@@ -30,6 +30,14 @@ pub struct CatalogueFeatures {
     pub genre_names: Vec<String>,
 }
 
+impl CatalogueFeatures {
+    /// The catalogue's popularity of a track, the first of its features.
+    pub fn popularity(&self, track: usize) -> Option<i32> {
+        let popularity = self.numeric[(track, 0)];
+        (!popularity.is_nan()).then_some(popularity as i32)
+    }
+}
+
 /// One track as it is read.
 struct Read {
     track_id: String,

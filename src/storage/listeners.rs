@@ -1,5 +1,7 @@
 //! Users, what they declared and what they played.
 
+use std::collections::HashMap;
+
 use super::json::Weights;
 use super::spi::{self, Row};
 use crate::memory;
@@ -14,6 +16,8 @@ pub struct StoredPlay<'a> {
     pub played_at: i64,
     /// How long it was heard, in milliseconds.
     pub ms_played: Option<i32>,
+    /// Whether it was broken off.
+    pub skipped: Option<bool>,
 }
 
 /// Declared weights by genre; what is not a finite number is left out.
@@ -66,7 +70,7 @@ pub fn users_of(user_ids: &[String]) -> Vec<(String, Declared)> {
 /// A user's plays in the order of the key, under the caller's snapshot.
 pub fn plays_of(user_id: &str, mut each: impl FnMut(StoredPlay)) {
     spi::select(
-        "SELECT track_id, played_at, ms_played FROM sparkify.listening_events \
+        "SELECT track_id, played_at, ms_played, skipped FROM sparkify.listening_events \
          WHERE user_id = $1 ORDER BY played_at, event_id",
         &[user_id.into()],
         |row| {
@@ -75,6 +79,7 @@ pub fn plays_of(user_id: &str, mut each: impl FnMut(StoredPlay)) {
                 track_id: row.text(0).unwrap_or_default(),
                 played_at: row.timestamp(1).unwrap_or_default(),
                 ms_played: row.i32(2),
+                skipped: row.bool(3),
             });
         },
     );
@@ -86,6 +91,7 @@ fn read_play<'a>(row: &Row<'a>) -> StoredPlay<'a> {
         track_id: row.text(1).unwrap_or_default(),
         played_at: row.timestamp(2).unwrap_or_default(),
         ms_played: row.i32(3),
+        skipped: row.bool(4),
     }
 }
 
@@ -93,7 +99,7 @@ fn read_play<'a>(row: &Row<'a>) -> StoredPlay<'a> {
 pub fn plays_between(first: &str, last: &str, mut each: impl FnMut(StoredPlay)) {
     spi::select_now(
         // With every column that it is ordered by the executor need not filter each row.
-        "SELECT user_id, track_id, played_at, ms_played, event_id FROM sparkify.listening_events \
+        "SELECT user_id, track_id, played_at, ms_played, skipped, event_id FROM sparkify.listening_events \
          WHERE user_id >= $1 AND user_id <= $2 ORDER BY user_id, played_at, event_id",
         &[first.into(), last.into()],
         |row| each(read_play(row)),
@@ -103,10 +109,77 @@ pub fn plays_between(first: &str, last: &str, mut each: impl FnMut(StoredPlay)) 
 /// The plays of some users, by user, in the order of the key.
 pub fn plays_of_all(user_ids: &[String], mut each: impl FnMut(StoredPlay)) {
     spi::select_now(
-        "SELECT user_id, track_id, played_at, ms_played FROM sparkify.listening_events \
+        "SELECT user_id, track_id, played_at, ms_played, skipped FROM sparkify.listening_events \
          WHERE user_id = ANY ($1) ORDER BY user_id, played_at, event_id",
         &[user_ids.to_vec().into()],
         |row| each(read_play(row)),
+    );
+}
+
+/// When a user last played each of some tracks, in microseconds since 2000-01-01 00:00 UTC.
+pub fn last_heard(user_id: &str, track_ids: Vec<&str>) -> HashMap<String, i64> {
+    let mut last = HashMap::new();
+    spi::select(
+        "SELECT track_id, pg_catalog.max(played_at) FROM sparkify.listening_events \
+         WHERE user_id = $1 AND track_id = ANY ($2) AND played_at <= pg_catalog.clock_timestamp() \
+         GROUP BY track_id",
+        &[user_id.into(), track_ids.into()],
+        |row| {
+            let at = row.timestamp(1).unwrap_or_default();
+            memory::put(&mut last, row.owned(0), at, "tracks");
+        },
+    );
+    last
+}
+
+/// What a user said of a track.
+pub struct Feedback<'a> {
+    /// Who said it; empty where one user was asked for.
+    pub user_id: &'a str,
+    /// Of which track.
+    pub track_id: &'a str,
+    /// 1 liked, -1 disliked.
+    pub rating: i32,
+    /// When, in microseconds since 2000-01-01 00:00 UTC.
+    pub rated_at: i64,
+}
+
+fn read_feedback<'a>(row: &Row<'a>) -> Feedback<'a> {
+    Feedback {
+        user_id: row.text(0).unwrap_or_default(),
+        track_id: row.text(1).unwrap_or_default(),
+        rating: row.i32(2).unwrap_or_default(),
+        rated_at: row.timestamp(3).unwrap_or_default(),
+    }
+}
+
+/// What a user said of tracks, by track, under the caller's snapshot.
+pub fn feedback_of(user_id: &str, mut each: impl FnMut(Feedback)) {
+    spi::select(
+        "SELECT '', track_id, rating, rated_at FROM sparkify.track_feedback \
+         WHERE user_id = $1 ORDER BY track_id",
+        &[user_id.into()],
+        |row| each(read_feedback(row)),
+    );
+}
+
+/// What all users from `first` to `last` said, by user and track.
+pub fn feedback_between(first: &str, last: &str, mut each: impl FnMut(Feedback)) {
+    spi::select_now(
+        "SELECT user_id, track_id, rating, rated_at FROM sparkify.track_feedback \
+         WHERE user_id >= $1 AND user_id <= $2 ORDER BY user_id, track_id",
+        &[first.into(), last.into()],
+        |row| each(read_feedback(row)),
+    );
+}
+
+/// What some users said, by user and track.
+pub fn feedback_of_all(user_ids: &[String], mut each: impl FnMut(Feedback)) {
+    spi::select_now(
+        "SELECT user_id, track_id, rating, rated_at FROM sparkify.track_feedback \
+         WHERE user_id = ANY ($1) ORDER BY user_id, track_id",
+        &[user_ids.to_vec().into()],
+        |row| each(read_feedback(row)),
     );
 }
 

@@ -2,6 +2,7 @@
 
 use pgrx::datum::DatumWithOid;
 use pgrx::{JsonB, PgSqlErrorCode};
+use sparkify_core::rank::Metric;
 
 use super::turns::{self, Work};
 use super::{bulk, spi};
@@ -21,6 +22,10 @@ pub struct Model {
     pub model_id: i64,
     /// Names the state of its embeddings.
     pub fingerprint: u128,
+    /// What it was made of: content, collaborative, hybrid or imported.
+    pub kind: String,
+    /// What scores its tracks.
+    pub metric: Metric,
     /// Days after which a play weighs half.
     pub half_life_days: f64,
     /// Whether it serves.
@@ -29,16 +34,17 @@ pub struct Model {
     pub recommended: Option<i32>,
 }
 
-const COLUMNS: &str =
-    "model_id, fingerprint, (params ->> 'half_life_days')::double precision, active, recommended";
+const COLUMNS: &str = "model_id, fingerprint, kind, metric, (params ->> 'half_life_days')::double precision, active, recommended";
 
 fn read(row: &spi::Row) -> Model {
     Model {
         model_id: row.i64(0).unwrap_or_default(),
         fingerprint: row.uuid(1).unwrap_or_default(),
-        half_life_days: row.f64(2).unwrap_or(DEFAULT_HALF_LIFE_DAYS),
-        active: row.bool(3).unwrap_or_default(),
-        recommended: row.i32(4),
+        kind: row.owned(2),
+        metric: if row.text(3) == Some("dot") { Metric::Dot } else { Metric::Cosine },
+        half_life_days: row.f64(4).unwrap_or(DEFAULT_HALF_LIFE_DAYS),
+        active: row.bool(5).unwrap_or_default(),
+        recommended: row.i32(6),
     }
 }
 
@@ -181,6 +187,10 @@ pub struct Embedded<'a> {
     pub song_key: u128,
     /// Its duration.
     pub duration_ms: Option<i32>,
+    /// Users who have played it.
+    pub listeners: i32,
+    /// The catalogue's own popularity.
+    pub popularity: Option<i32>,
 }
 
 /// Stores the track vectors of a model; `feed` hands each row to the function it is given.
@@ -190,7 +200,15 @@ pub fn write_track_embeddings<'a>(
 ) -> u64 {
     bulk::write_rows(
         "track_embeddings",
-        &["model_id", "track_id", "embedding", "song_key", "duration_ms"],
+        &[
+            "model_id",
+            "track_id",
+            "embedding",
+            "song_key",
+            "duration_ms",
+            "listeners",
+            "popularity",
+        ],
         &mut |out| {
             let Some(row) = rows.next() else { return false };
             out.i64(model_id);
@@ -198,6 +216,8 @@ pub fn write_track_embeddings<'a>(
             out.reals(row.embedding.iter().copied());
             out.uuid(row.song_key);
             out.optional(row.duration_ms, bulk::RowWriter::i32);
+            out.i32(row.listeners);
+            out.optional(row.popularity, bulk::RowWriter::i32);
             true
         },
     )

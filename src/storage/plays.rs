@@ -23,6 +23,20 @@ pub fn names() -> HashMap<String, Names> {
     names
 }
 
+/// How many users have played each track, under the caller's snapshot.
+pub fn listeners() -> HashMap<String, i32> {
+    let mut listeners = HashMap::new();
+    spi::select(
+        "SELECT name, listeners FROM sparkify_internal.current_plays WHERE dimension = 'track'",
+        &[],
+        |row| {
+            let count = i32::try_from(row.i64(1).unwrap_or_default()).unwrap_or(i32::MAX);
+            memory::put(&mut listeners, row.owned(0), count.max(0), "tracks");
+        },
+    );
+    listeners
+}
+
 /// Hands every play to `each`, under the caller's snapshot: user, track, time and whether it was skipped.
 pub fn each_play(mut each: impl FnMut(&str, &str, i64, Option<bool>)) {
     spi::select(

@@ -36,15 +36,15 @@ pub fn tracks(track_ids: Vec<&str>) -> HashMap<String, TrackRow> {
     rows
 }
 
-/// Positions in the index of the tracks that have any of some genres now.
-pub fn positions_of_genres(index: &Index, genres: &[String]) -> Vec<u32> {
-    let mut positions = Vec::new();
+/// The songs of some tracks.
+pub fn songs(track_ids: Vec<&str>) -> HashMap<String, u128> {
+    let mut songs = HashMap::new();
     spi::select(
-        "SELECT track_id FROM sparkify.tracks WHERE genres && $1",
-        &[genres.to_vec().into()],
-        |row| positions.extend(index.position(row.text(0).unwrap_or_default())),
+        "SELECT track_id, song_key FROM sparkify.tracks WHERE track_id = ANY ($1)",
+        &[track_ids.into()],
+        |row| memory::put(&mut songs, row.owned(0), row.uuid(1).unwrap_or_default(), "songs"),
     );
-    positions
+    songs
 }
 
 /// Whether a track is in the catalogue.
@@ -57,29 +57,23 @@ pub fn track_exists(track_id: &str) -> bool {
     .is_some()
 }
 
-/// By position in the index: the plays so far, and the catalogue's popularity (0 where unknown).
-pub fn popularity(index: &Index) -> (Vec<u64>, Vec<i32>) {
-    let mut plays = memory::filled(0, index.len(), "the popularity of tracks");
-    let mut popularity = memory::filled(0, index.len(), "the popularity of tracks");
-    spi::select("SELECT track_id, plays FROM sparkify.track_plays", &[], |row| {
-        if let Some(at) = row.text(0).and_then(|id| index.position(id)) {
-            plays[at as usize] = row.i64(1).unwrap_or_default() as u64;
-        }
-    });
-    spi::select("SELECT track_id, popularity FROM sparkify.tracks", &[], |row| {
-        if let Some(at) = row.text(0).and_then(|id| index.position(id)) {
-            popularity[at as usize] = row.i32(1).unwrap_or_default();
-        }
-    });
-    (plays, popularity)
-}
-
 /// Positions in the index of tracks that are gone from the catalogue, under a new snapshot.
 pub fn deleted_positions(index: &Index) -> Vec<u32> {
+    missing(index, |each| spi::select_now(ALIVE, &[], each))
+}
+
+/// Positions in the index of tracks that the caller does not see, under the caller's snapshot.
+pub fn unseen_positions(index: &Index) -> Vec<u32> {
+    missing(index, |each| spi::select(ALIVE, &[], each))
+}
+
+const ALIVE: &str = "SELECT track_id FROM sparkify.tracks";
+
+fn missing(index: &Index, select: impl FnOnce(&mut dyn FnMut(&spi::Row))) -> Vec<u32> {
     let mut alive = memory::filled(false, index.len(), "the tracks that are there");
     // Tracks mostly come in the order of their ids, which is that of the positions.
     let mut next = 0;
-    spi::select_now("SELECT track_id FROM sparkify.tracks", &[], |row| {
+    select(&mut |row| {
         let id = row.text(0).unwrap_or_default();
         let expected = (next as usize) < index.len() && index.id_bytes(next) == id.as_bytes();
         let position = if expected { Some(next) } else { index.position(id) };
@@ -100,6 +94,15 @@ pub struct VectorRow<'a> {
     pub vector: &'a [f32],
     /// How the vector came about.
     pub strategy: &'static str,
+}
+
+/// Hands every stored vector of a model's users to `each`, under the caller's snapshot.
+pub fn each_vector(model_id: i64, mut each: impl FnMut(&str, &[f32])) {
+    spi::select(
+        "SELECT user_id, vector FROM sparkify.user_vectors WHERE model_id = $1",
+        &[model_id.into()],
+        |row| each(row.text(0).unwrap_or_default(), row.reals(1).unwrap_or_default()),
+    );
 }
 
 /// Deletes the vectors of a model: of some users, or of all.

@@ -222,8 +222,14 @@ mod tests {
     /// A model of two tracks, the second with its own embedding.
     fn model_with(second: &[f32]) -> models::Model {
         let model_id = models::insert("content", "cosine", serde_json::json!({"dims": 2}));
-        let embedded =
-            |track_id, embedding| Embedded { track_id, embedding, song_key: 1, duration_ms: None };
+        let embedded = |track_id, embedding| Embedded {
+            track_id,
+            embedding,
+            song_key: 1,
+            duration_ms: None,
+            listeners: 0,
+            popularity: None,
+        };
         let rows = [embedded("a", &[1.0, 0.0]), embedded("b", second)];
         assert_eq!(models::write_track_embeddings(model_id, rows.into_iter()), 2);
         spi::under_new_snapshot(|| models::resolve(Some(model_id)))

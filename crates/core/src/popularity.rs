@@ -1,82 +1,92 @@
 //! Ranking by popularity, for listeners of whom nothing is known.
 //!
-//! Tracks are ordered by their plays, then by the catalogue's own popularity,
-//! then by position. A score is the share of the most popular track's plays, or
-//! of the greatest popularity where nothing was ever played. `O(n log n)` once,
-//! then a walk for each list.
+//! Tracks are ordered by their listeners, then by the catalogue's own popularity,
+//! then by position: a listener counts once, however often the same track is
+//! repeated. A score is the share of the most popular track's listeners, or of the
+//! greatest popularity where nothing was ever played. `O(n log n)` once, when an index
+//! is made, then a walk for each list.
+
+use std::cmp::Reverse;
 
 use crate::rank::{Index, Query, Ranked};
+use crate::{Error, Interrupt, Result};
 
-/// A catalogue in the order of its popularity.
-pub struct Popularity {
-    order: Vec<Ranked>,
+/// Positions in the order of their popularity, and the score of each. `listeners` and
+/// `popularity` are by position and of one length, or one is empty and counts as zeros;
+/// an unknown popularity is 0.
+///
+/// # Errors
+/// [`Error::OutOfMemory`].
+pub fn order(
+    listeners: &[u32],
+    popularity: &[i32],
+    interrupt: Interrupt,
+) -> Result<(Vec<u32>, Vec<f32>)> {
+    let len = listeners.len().max(popularity.len());
+    let (mut positions, mut shares) = (Vec::new(), Vec::new());
+    let out_of_memory = |_| Error::OutOfMemory { what: "popularity", bytes: len.saturating_mul(8) };
+    positions.try_reserve_exact(len).map_err(out_of_memory)?;
+    shares.try_reserve_exact(len).map_err(out_of_memory)?;
+    let heard = |at: u32| listeners.get(at as usize).copied().unwrap_or(0);
+    let known = |at: u32| popularity.get(at as usize).copied().unwrap_or(0).max(0);
+    positions.extend(0..len as u32);
+    interrupt();
+    positions.sort_unstable_by_key(|&at| (Reverse(heard(at)), Reverse(known(at)), at));
+    interrupt();
+    let most = positions.first().map_or(0, |&at| heard(at));
+    let greatest = popularity.iter().copied().max().unwrap_or(0);
+    shares.extend(positions.iter().map(|&at| match (most, greatest) {
+        (1.., _) => (f64::from(heard(at)) / f64::from(most)) as f32,
+        (0, 1..) => (f64::from(known(at)) / f64::from(greatest)) as f32,
+        _ => 0.0,
+    }));
+    Ok((positions, shares))
 }
 
-impl Popularity {
-    /// Orders a catalogue. `plays` and `popularity` are by position in the index
-    /// and of its length; an unknown popularity is 0.
-    pub fn new(plays: &[u64], popularity: &[i32]) -> Popularity {
-        let most_plays = plays.iter().copied().max().unwrap_or(0);
-        let greatest = popularity.iter().copied().max().unwrap_or(0);
-        let score = |at: usize| match (most_plays, greatest) {
-            (1.., _) => plays[at] as f64 / most_plays as f64,
-            (0, 1..) => f64::from(popularity[at].max(0)) / f64::from(greatest),
-            _ => 0.0,
-        };
-        let mut positions: Vec<usize> = (0..plays.len()).collect();
-        positions.sort_by_key(|&at| {
-            (std::cmp::Reverse(plays[at]), std::cmp::Reverse(popularity[at]), at)
-        });
-        let order = positions
-            .into_iter()
-            .map(|at| Ranked { position: at as u32, score: score(at) })
-            .collect();
-        Popularity { order }
+/// The `query.n` most popular tracks of an index that the query's filters leave; its
+/// vector is not read.
+pub fn top_n(index: &Index, query: &Query) -> Vec<Ranked> {
+    let mut banned = vec![query.candidates.is_some(); index.len()];
+    let mut ban = |positions: &[u32], ban: bool| {
+        for &position in positions {
+            if let Some(banned) = banned.get_mut(position as usize) {
+                *banned = ban;
+            }
+        }
+    };
+    ban(query.candidates.unwrap_or_default(), false);
+    ban(query.exclude, true);
+    let mut songs = std::collections::HashSet::new();
+    if query.distinct_songs {
+        songs.extend(query.exclude_songs.iter().copied());
     }
-
-    /// The `query.n` most popular tracks that the query's filters leave; its
-    /// vector is not read.
-    pub fn top_n(&self, index: &Index, query: &Query) -> Vec<Ranked> {
-        let mut banned = vec![query.candidates.is_some(); index.len()];
-        for &position in query.candidates.unwrap_or_default() {
-            banned[position as usize] = false;
-        }
-        for &position in query.exclude {
-            banned[position as usize] = true;
-        }
-        let mut songs = std::collections::HashSet::new();
-        if query.distinct_songs {
-            songs.extend(query.exclude_songs.iter().copied());
-        }
-        self.order
-            .iter()
-            .filter(|ranked| !banned[ranked.position as usize])
-            .filter(|ranked| !query.distinct_songs || songs.insert(index.song(ranked.position)))
-            .take(query.n)
-            .copied()
-            .collect()
-    }
+    index
+        .popular()
+        .filter(|ranked| !banned[ranked.position as usize])
+        .filter(|ranked| !query.distinct_songs || songs.insert(index.song(ranked.position)))
+        .take(query.n)
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rank::IndexBuilder;
+    use crate::rank::{IndexBuilder, Learned};
 
     fn positions(ranked: &[Ranked]) -> Vec<u32> {
         ranked.iter().map(|r| r.position).collect()
     }
 
     #[test]
-    fn plays_decide_then_popularity_then_position() {
-        let popularity = Popularity::new(&[0, 4, 0, 2, 0], &[5, 0, 9, 0, 5]);
-        assert_eq!(positions(&popularity.order), [1, 3, 2, 0, 4]);
-        let scores: Vec<f64> = popularity.order.iter().map(|r| r.score).collect();
-        assert_eq!(scores, [1.0, 0.5, 0.0, 0.0, 0.0]);
-        let unplayed = Popularity::new(&[0, 0], &[20, 80]);
-        assert_eq!(positions(&unplayed.order), [1, 0]);
-        assert_eq!(unplayed.order[1].score, 0.25);
-        assert_eq!(Popularity::new(&[0], &[0]).order[0].score, 0.0);
+    fn listeners_decide_then_popularity_then_position() {
+        let (positions, shares) = order(&[0, 4, 0, 2, 0], &[5, 0, 9, 0, 5], &|| ()).unwrap();
+        assert_eq!(positions, [1, 3, 2, 0, 4]);
+        assert_eq!(shares, [1.0, 0.5, 0.0, 0.0, 0.0]);
+        let unplayed = order(&[0, 0], &[20, 80], &|| ()).unwrap();
+        assert_eq!(unplayed, (vec![1, 0], vec![1.0, 0.25]));
+        assert_eq!(order(&[], &[-5, 0], &|| ()).unwrap(), (vec![0, 1], vec![0.0, 0.0]));
+        assert_eq!(order(&[0], &[], &|| ()).unwrap().1, [0.0]);
+        assert_eq!(order(&[], &[], &|| ()).unwrap(), (vec![], vec![]));
     }
 
     #[test]
@@ -85,15 +95,16 @@ mod tests {
         for (id, song) in [("a", 1), ("b", 1), ("c", 2), ("d", 3), ("e", 4)] {
             builder.push(id, &[1.0], song, None).unwrap();
         }
+        let listeners = vec![9, 8, 7, 6, 5];
+        builder.learned(Learned { listeners, ..Learned::default() }).unwrap();
         let image = builder.finish(7, &|| ()).unwrap();
         let index = Index::open(&image).unwrap();
-        let popularity = Popularity::new(&[9, 8, 7, 6, 5], &[0; 5]);
         let query = Query { n: 2, exclude: &[2], distinct_songs: true, ..Query::default() };
-        assert_eq!(positions(&popularity.top_n(&index, &query)), [0, 3]);
-        let some = Query { candidates: Some(&[4, 1, 2]), ..query };
-        assert_eq!(positions(&popularity.top_n(&index, &some)), [1, 4]);
+        assert_eq!(positions(&top_n(&index, &query)), [0, 3]);
+        let some = Query { candidates: Some(&[4, 1, 2, 77]), ..query };
+        assert_eq!(positions(&top_n(&index, &some)), [1, 4]);
         let song = index.song(0);
         let other = Query { exclude_songs: &[song], ..query };
-        assert_eq!(positions(&popularity.top_n(&index, &other)), [3, 4]);
+        assert_eq!(positions(&top_n(&index, &other)), [3, 4]);
     }
 }

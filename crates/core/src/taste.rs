@@ -3,7 +3,7 @@
 //! `v = Σ w · e/‖e‖` over the user's plays, normalised, where `e` is the played
 //! track's embedding and
 //! `w = 2^(−age / half_life) · clamp(ms_played / duration_ms, 0, 1)`, the second
-//! factor 1 where either time is unknown. Age is counted from the newest play
+//! factor 1 where either time is unknown, 0.1 where the play was skipped then. Age is counted from the newest play
 //! that counts: an exponential decay from any other moment multiplies all weights
 //! alike and leaves the direction as it is. Sums are float64 in the order of the
 //! plays; the result is rounded to float32 once.
@@ -19,6 +19,31 @@ const DAY: f64 = 86_400e6;
 /// Vectors shorter than this share of their weight have cancelled out.
 const CANCELLED: f64 = 1e-9;
 
+/// Share of a track that a skipped play counts as heard, where it is not known how long
+/// it lasted: most skips come in the first seconds.
+pub const SKIPPED: f64 = 0.1;
+
+/// What a dislike counts in place of the share that was heard: it takes half of what a
+/// play gives.
+pub const DISLIKED: f64 = -0.5;
+
+/// Share of a track that was heard in a play, 0 to 1: by the times in milliseconds, and
+/// where one of them is not known [`SKIPPED`] of a skipped play, all of any other.
+pub fn completion(ms_played: Option<i32>, duration_ms: Option<i32>, skipped: Option<bool>) -> f64 {
+    match (ms_played, duration_ms) {
+        (Some(played), Some(duration)) if duration > 0 => {
+            (f64::from(played) / f64::from(duration)).clamp(0.0, 1.0)
+        }
+        _ if skipped == Some(true) => SKIPPED,
+        _ => 1.0,
+    }
+}
+
+/// What a play `age` microseconds old counts beside a new one; `half_life` is in days.
+pub fn recency(age: i64, half_life: f64) -> f64 {
+    (-(age as f64 / DAY) / half_life).exp2()
+}
+
 /// One play of a track that has an embedding.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Play<'a> {
@@ -28,26 +53,12 @@ pub struct Play<'a> {
     pub norm: f64,
     /// When it was played, in microseconds since any fixed moment.
     pub played_at: i64,
-    /// How long it was heard, in milliseconds.
-    pub ms_played: Option<i32>,
-    /// How long the track is, in milliseconds.
-    pub duration_ms: Option<i32>,
-}
-
-impl Play<'_> {
-    /// Share of the track that was heard, 0 to 1; 1 where unknown.
-    fn completion(&self) -> f64 {
-        match (self.ms_played, self.duration_ms) {
-            (Some(played), Some(duration)) if duration > 0 => {
-                (f64::from(played) / f64::from(duration)).clamp(0.0, 1.0)
-            }
-            _ => 1.0,
-        }
-    }
+    /// Share of the track that was heard, see [`completion`], or [`DISLIKED`].
+    pub completion: f64,
 }
 
 /// Unit vector of a user's plays, or `None` where there is none: no play, all
-/// weights zero, or plays that cancel each other out. `half_life` is in days and
+/// weights zero or below, or plays that cancel each other out. `half_life` is in days and
 /// above 0.
 pub fn listened<'a>(
     dims: usize,
@@ -57,15 +68,15 @@ pub fn listened<'a>(
     let newest = plays.clone().map(|play| play.played_at).max()?;
     let kernel = Kernel::new(Path::best());
     let mut sum = vec![0.0f64; dims];
-    let mut weights = 0.0;
+    let (mut weights, mut heard) = (0.0, false);
     for play in plays.filter(|play| play.norm > 0.0) {
-        let age = (newest - play.played_at) as f64 / DAY;
-        let weight = (-age / half_life).exp2() * play.completion();
-        weights += weight;
+        let weight = recency(newest - play.played_at, half_life) * play.completion;
+        weights += weight.abs();
+        heard |= weight > 0.0;
         let factor = weight / play.norm;
         kernel.add_scaled(&mut sum, factor, play.embedding);
     }
-    normalised(&sum, weights)
+    if heard { normalised(&sum, weights) } else { None }
 }
 
 /// Unit vector of a declared taste, weights over genres: `Σ w · centroid(genre)`,
@@ -143,7 +154,7 @@ mod tests {
     fn play(embedding: &[f32], days: f64) -> Play<'_> {
         let norm = embedding.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
         let played_at = (days * DAY) as i64;
-        Play { embedding, norm, played_at, ms_played: None, duration_ms: None }
+        Play { embedding, norm, played_at, completion: 1.0 }
     }
 
     #[test]
@@ -159,22 +170,42 @@ mod tests {
     #[test]
     fn a_play_broken_off_weighs_its_share() {
         let mut half = play(&[0.0, 1.0], 0.0);
-        (half.ms_played, half.duration_ms) = (Some(100), Some(200));
+        half.completion = completion(Some(100), Some(200), Some(true));
         let mut beyond = play(&[1.0, 0.0], 0.0);
-        (beyond.ms_played, beyond.duration_ms) = (Some(900), Some(200));
+        beyond.completion = completion(Some(900), Some(200), None);
         let v = listened(2, 30.0, [half, beyond].into_iter()).unwrap();
         assert!((f64::from(v[1]) / f64::from(v[0]) - 0.5).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_play_of_unknown_length_was_heard_unless_it_was_skipped() {
+        for (ms_played, duration_ms) in [(None, Some(200)), (Some(100), None), (Some(100), Some(0))]
+        {
+            assert_eq!(completion(ms_played, duration_ms, Some(true)), SKIPPED);
+            assert_eq!(completion(ms_played, duration_ms, Some(false)), 1.0);
+            assert_eq!(completion(ms_played, duration_ms, None), 1.0);
+        }
+        assert_eq!(completion(Some(-5), Some(200), Some(false)), 0.0);
     }
 
     #[test]
     fn nothing_heard_gives_no_vector() {
         assert_eq!(listened(2, 30.0, std::iter::empty()), None);
         let mut skipped = play(&[1.0, 0.0], 0.0);
-        (skipped.ms_played, skipped.duration_ms) = (Some(0), Some(200));
+        skipped.completion = completion(Some(0), Some(200), None);
         assert_eq!(listened(2, 30.0, [skipped].into_iter()), None);
         assert_eq!(listened(2, 30.0, [play(&[0.0, 0.0], 0.0)].into_iter()), None);
         let opposite = [play(&[1.0, 0.0], 0.0), play(&[-1.0, 0.0], 0.0)];
         assert_eq!(listened(2, 30.0, opposite.into_iter()), None);
+    }
+
+    #[test]
+    fn a_dislike_takes_half_of_what_a_play_gives() {
+        let mut disliked = play(&[0.0, 3.0], 0.0);
+        disliked.completion = DISLIKED;
+        let v = listened(2, 30.0, [play(&[1.0, 0.0], 0.0), disliked].into_iter()).unwrap();
+        assert!((f64::from(v[1]) / f64::from(v[0]) + 0.5).abs() < 1e-6);
+        assert_eq!(listened(2, 30.0, [disliked].into_iter()), None);
     }
 
     #[test]

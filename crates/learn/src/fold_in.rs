@@ -85,11 +85,56 @@ impl FoldIn {
     /// to the shorter of both.
     pub fn fold_in(&self, entries: &[Entry]) -> Vec<f64> {
         let mut x = vec![0.0; self.dims()];
+        let known = self.known(entries);
+        let shrink = shrinkage(&self.eigenvalues, self.alpha, self.lambda);
+        // A loop of a few milliseconds at most goes on.
+        let _ = Solver::new(&shrink).solve(entries.len(), known, &|| true, &mut x);
+        x
+    }
+
+    /// What each entry carries of the dot product of the user's vector and `output`, a
+    /// stored vector of `dims` entries: zeros where that is not finite.
+    ///
+    /// With `t = D^(−½) output` and the symbols of the half-step, entry j carries
+    /// `r_j · B_jᵀ z`, `z = (I + BBᵀ)⁻¹ t = t − B (I + BᵀB)⁻¹ Bᵀ t`: the second term is
+    /// the half-step for other targets.
+    pub fn parts(&self, entries: &[Entry], output: &[f32]) -> Vec<f64> {
+        let shrink = shrinkage(&self.eigenvalues, self.alpha, self.lambda);
+        let known = self.known(entries);
+        let t: Vec<f64> = output.iter().zip(&shrink).map(|(&o, s)| f64::from(o) * s).collect();
+        // √c B_jᵀ y of an entry, whose column of B is √c D^(−½) v.
+        let product = |known: &Known, y: &[f64]| -> f64 {
+            let row = known.row.iter().zip(&shrink).zip(y);
+            known.scale * row.map(|((&v, s), y)| f64::from(v) * s * y).sum::<f64>()
+        };
+        let other = |at: usize| {
+            let known = known(at);
+            Known { target: product(&known, &t), ..known }
+        };
+        let mut z = vec![0.0; self.dims()];
+        let solved = Solver::new(&shrink).solve(entries.len(), other, &|| true, &mut z);
+        // What the half-step gives is D^(−½) times what is sought.
+        for ((z, t), s) in z.iter_mut().zip(&t).zip(&shrink) {
+            *z = t - *z / s;
+        }
+        let part = |at: usize| {
+            let known = known(at);
+            known.confidence * known.target * product(&known, &z)
+        };
+        let mut parts: Vec<f64> = (0..entries.len()).map(part).collect();
+        if solved.is_none() || parts.iter().any(|part| !part.is_finite()) {
+            parts.fill(0.0);
+        }
+        parts
+    }
+
+    /// The entries as the half-step takes them.
+    fn known<'e>(&self, entries: &'e [Entry]) -> impl Fn(usize) -> Known<'e> {
         let played = entries.iter().filter(|entry| entry.signal == Signal::Played);
         let (count, sum) = played.fold((0usize, 0.0), |(n, sum), e| (n + 1, sum + e.weight));
         let mean = sum / count.max(1) as f64;
         let of_user = self.kappa * (count.max(1) as f64).powf(-self.user_exponent);
-        let known = |at: usize| {
+        move |at: usize| {
             let entry = &entries[at];
             let listeners = f64::from(entry.listeners.max(1));
             let base = of_user * listeners.powf(-self.listener_exponent);
@@ -108,11 +153,7 @@ impl FoldIn {
                     * (listeners / self.mean_listeners).powf(self.certainty_exponent),
                 target,
             }
-        };
-        let shrink = shrinkage(&self.eigenvalues, self.alpha, self.lambda);
-        // A loop of a few milliseconds at most goes on.
-        let _ = Solver::new(&shrink).solve(entries.len(), known, &|| true, &mut x);
-        x
+        }
     }
 
     /// What a track's factors are multiplied by to be stored.

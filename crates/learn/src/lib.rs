@@ -17,6 +17,7 @@ mod dense;
 mod factors;
 mod fold_in;
 mod interactions;
+pub mod listener;
 pub mod metrics;
 mod model;
 pub mod neighbours;

@@ -80,14 +80,6 @@ impl<'a> Row<'a> {
         self.datum(column, pg_sys::FLOAT8OID).map(|d| f64::from_bits(d.value() as u64))
     }
 
-    /// A `double precision[]` value of at most one dimension; `None` also where an element is NULL.
-    pub fn doubles(&self, column: usize) -> Option<Vec<f64>> {
-        let datum = self.datum(column, pg_sys::FLOAT8ARRAYOID)?;
-        // SAFETY: the datum was checked to be such an array that is not null.
-        let elements = unsafe { Vec::<Option<f64>>::from_datum(datum, false) }?;
-        elements.into_iter().collect()
-    }
-
     /// A `boolean` value.
     pub fn bool(&self, column: usize) -> Option<bool> {
         self.datum(column, pg_sys::BOOLOID).map(|d| d.value() as u8 != 0)
@@ -136,9 +128,30 @@ impl<'a> Row<'a> {
 
     /// A `real[]` value of at most one dimension and without NULL elements; `None` for any other.
     pub fn reals(&self, column: usize) -> Option<&'a [f32]> {
-        let datum = self.datum(column, pg_sys::FLOAT4ARRAYOID)?;
-        // SAFETY: the datum is an array of float4, whose header tells where the
-        // elements lie, 4-aligned; a detoasted copy lives as long as the row.
+        // SAFETY: the elements of this type are float4.
+        unsafe { self.numbers(column, pg_sys::FLOAT4ARRAYOID) }
+    }
+
+    /// A `double precision[]` value, as [`Row::reals`].
+    pub fn doubles(&self, column: usize) -> Option<&'a [f64]> {
+        // SAFETY: the elements of this type are float8.
+        unsafe { self.numbers(column, pg_sys::FLOAT8ARRAYOID) }
+    }
+
+    /// An `integer[]` value, as [`Row::reals`].
+    pub fn integers(&self, column: usize) -> Option<&'a [i32]> {
+        // SAFETY: the elements of this type are int4.
+        unsafe { self.numbers(column, pg_sys::INT4ARRAYOID) }
+    }
+
+    /// The elements of an array of plain numbers.
+    ///
+    /// # Safety
+    /// `T` is what the array type has for elements: of 4 or 8 bytes, of any bit pattern.
+    unsafe fn numbers<T>(&self, column: usize, array: pg_sys::Oid) -> Option<&'a [T]> {
+        let datum = self.datum(column, array)?;
+        // SAFETY: the datum is an array of such numbers, whose header tells where they lie,
+        // aligned; a detoasted copy lives as long as the row.
         unsafe {
             let array: *mut pg_sys::ArrayType =
                 pg_sys::pg_detoast_datum(datum.cast_mut_ptr()).cast();

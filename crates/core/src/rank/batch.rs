@@ -96,11 +96,12 @@ fn group(
             return Ok(None);
         }
         let blocks = BLOCKS.min(index.blocks_len() - first);
+        let Scratch { rows, dots, bounds, spare, .. } = &mut scratch;
         // Queries are bounded together before the first is scored, so that the rows
         // to score arrive meanwhile.
         for searches in searches.chunks_mut(TOGETHER) {
             let mut counts = [0; TOGETHER];
-            let mut finds = scratch.rows.chunks_mut(BLOCKS * BLOCK);
+            let mut finds = rows.chunks_mut(BLOCKS * BLOCK);
             if let [(a, _), (b, _), (c, _), (d, _)] = searches {
                 let finds = std::array::from_fn(|_| finds.next().unwrap_or_default());
                 counts = Search::find_together([a, b, c, d], finds, first, blocks);
@@ -111,9 +112,9 @@ fn group(
                     *count = search.find_in_tile(found, first, blocks);
                 }
             }
-            let finds = scratch.rows.chunks(BLOCKS * BLOCK);
+            let finds = rows.chunks_mut(BLOCKS * BLOCK);
             for ((count, found), (search, _)) in counts.into_iter().zip(finds).zip(searches) {
-                search.score(&found[..count], &mut scratch.dots);
+                search.score(&mut found[..count], dots, bounds, spare);
             }
         }
     }

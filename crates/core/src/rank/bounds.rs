@@ -16,9 +16,13 @@
 //! score up to one factor and one addend per query. The addend has room for
 //! the rounding of the rotation in float32.
 //!
-//! Rows are arranged so that tracks that are alike stand together. The mean codes
-//! of each run of blocks bound nothing; they tell where to look first.
+//! For the cosine, rows are arranged so that tracks that are alike stand together. The
+//! mean codes of each run of blocks bound nothing; they tell where to look first. For
+//! the dot product, the longest vectors come first: a bound of the cosine, times the
+//! first length of a run, bounds the whole run, and there is a row after which no track
+//! is long enough.
 
+use super::Metric;
 use super::arrange::{RUN_BLOCKS, arrange};
 use super::kernel::{BLOCK, Codes, GROUP, Kernel, padded};
 use super::rotation::{rotation, turn};
@@ -27,6 +31,9 @@ use crate::{Interrupt, Result};
 /// Share of the second moment that the head holds, about. On a real
 /// catalogue more costs more to read than it spares, and less spares less.
 const HEAD_SHARE: f64 = 0.93;
+/// Components of a head at most, with the bands. Where they hold less than the share,
+/// as those of learned vectors do, tracks have fine codes, too.
+const HEAD_MOST: usize = 32 - BANDS;
 /// Largest code.
 const CODES: f64 = 127.0;
 /// The byte of the code 0.
@@ -108,6 +115,8 @@ pub struct Bounds {
     /// Mean codes of the runs, in the layout of tracks.
     pub means: Vec<u8>,
     pub measures: Measures,
+    /// Whether the head holds as much as is worth reading.
+    pub decides: bool,
 }
 
 impl Bounds {
@@ -116,17 +125,20 @@ impl Bounds {
         vectors: &[f32],
         norms: &[f64],
         dims: usize,
+        metric: Metric,
         kernel: Kernel,
         interrupt: Interrupt,
     ) -> Result<Self> {
-        let (rotation, shares) = rotation(vectors, norms, dims, interrupt);
+        let (rotation, shares) = rotation(vectors, norms, dims, metric, interrupt);
         let mut held = 0.0;
         let head = shares.iter().take_while(|&&share| {
             let before = held;
             held += share;
             before < HEAD_SHARE
         });
-        let groups = (head.count() + BANDS).div_ceil(GROUP);
+        let head = head.count();
+        let decides = head <= HEAD_MOST;
+        let groups = (head.min(HEAD_MOST) + BANDS).div_ceil(GROUP);
         let root = (dims as f64).sqrt();
         let products = if rotation.is_empty() { 0.0 } else { 2.5 * dims as f64 * root };
         let mut measures = Measures {
@@ -193,7 +205,10 @@ impl Bounds {
         measures.head_norm = f64::from(norm).sqrt() * up;
         drop(rotated);
 
-        let positions = arrange(&codes, width, &shares[..head], interrupt)?;
+        let positions = match metric {
+            Metric::Cosine => arrange(&codes, width, &shares[..head], interrupt)?,
+            Metric::Dot => by_length(norms, interrupt)?,
+        };
         let mut rows = Vec::new();
         super::reserve(&mut rows, codes.len())?;
         for (row, &position) in positions.iter().enumerate() {
@@ -205,9 +220,24 @@ impl Bounds {
         interrupt();
         let blocks = in_blocks(&rows, width)?;
         interrupt();
-        let means = in_blocks(&means_of(&rows, width)?, width)?;
-        Ok(Self { rotation, positions, blocks, means, measures })
+        let means = match metric {
+            Metric::Cosine => in_blocks(&means_of(&rows, width)?, width)?,
+            Metric::Dot => Vec::new(),
+        };
+        Ok(Self { rotation, positions, blocks, means, measures, decides })
     }
+}
+
+/// Positions by row, the longest vectors first.
+fn by_length(norms: &[f64], interrupt: Interrupt) -> Result<Vec<u32>> {
+    let mut positions = Vec::new();
+    super::reserve(&mut positions, norms.len())?;
+    positions.extend(0..norms.len() as u32);
+    interrupt();
+    let norm = |position: u32| norms[position as usize];
+    positions.sort_unstable_by(|&a, &b| norm(b).total_cmp(&norm(a)).then(a.cmp(&b)));
+    interrupt();
+    Ok(positions)
 }
 
 /// Code bytes of tracks or runs, (n, width), in the kernels' layout; what is

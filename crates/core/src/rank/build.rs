@@ -7,10 +7,13 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::bounds::Bounds;
 use super::bytes::{self, ALIGNMENT, AlignedBytes};
-use super::index::{self, HEADER_BYTES, HEADER_WORDS, NO_DURATION, SECTIONS, Section, word};
+use super::fine::Fine;
 use super::kernel::{Kernel, Path, ROW_FLOATS, padded};
-use super::score;
-use crate::{Error, Interrupt, Result};
+use super::layout::{
+    self, HEADER_BYTES, HEADER_WORDS, NO_DURATION, SECTIONS, Section, header_check, word,
+};
+use super::{Metric, score};
+use crate::{Error, Interrupt, Result, popularity};
 
 /// Largest number of components of a vector.
 pub const MAX_DIMS: usize = 16_384;
@@ -50,6 +53,26 @@ pub struct IndexBuilder {
     durations: Vec<i32>,
     id_ends: Vec<u32>,
     id_texts: Vec<u8>,
+    learned: Learned,
+}
+
+/// What a model has beside the vectors of its tracks. What is empty it does not have.
+#[derive(Debug, Clone, Default)]
+pub struct Learned {
+    /// What scores tracks.
+    pub metric: Metric,
+    /// Listeners by position.
+    pub listeners: Vec<u32>,
+    /// The catalogue's own popularity by position, 0 where unknown.
+    pub popularity: Vec<i32>,
+    /// What serving needs of the model; opaque to the ranking.
+    pub state: Vec<f64>,
+    /// Where each position's neighbours start, from 0, and where the last one's end.
+    pub neighbour_ends: Vec<u64>,
+    /// Positions of neighbours.
+    pub neighbour_positions: Vec<u32>,
+    /// Their weights, 0 or more.
+    pub neighbour_weights: Vec<f32>,
 }
 
 impl IndexBuilder {
@@ -70,7 +93,46 @@ impl IndexBuilder {
             durations: Vec::new(),
             id_ends: vec![0],
             id_texts: Vec::new(),
+            learned: Learned::default(),
         })
+    }
+
+    /// Gives the index what its model has beside vectors, once all tracks are there.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] when something is not there for every track or for none,
+    /// or a neighbour or a weight cannot be.
+    pub fn learned(&mut self, learned: Learned) -> Result<()> {
+        for (name, found) in [
+            ("listeners", learned.listeners.len()),
+            ("popularities", learned.popularity.len()),
+            ("ends of neighbours", learned.neighbour_ends.len().saturating_sub(1)),
+        ] {
+            if found != 0 && found != self.len() {
+                return Err(out_of_range(name, found, self.len()));
+            }
+        }
+        let ends = &learned.neighbour_ends;
+        let neighbours = learned.neighbour_positions.len();
+        let whole = ends.first().is_none_or(|&first| first == 0)
+            && ends.is_sorted()
+            && ends.last().copied().unwrap_or(0) == neighbours as u64;
+        if !whole {
+            return Err(out_of_range("ends of neighbours", "unordered", "ascending"));
+        }
+        if learned.neighbour_weights.len() != neighbours {
+            return Err(out_of_range("weights", learned.neighbour_weights.len(), neighbours));
+        }
+        let mut positions = learned.neighbour_positions.iter();
+        if let Some(position) = positions.find(|&&position| position as usize >= self.len()) {
+            return Err(out_of_range("neighbour", position, format!("below {}", self.len())));
+        }
+        let mut weights = learned.neighbour_weights.iter();
+        if let Some(weight) = weights.find(|weight| !weight.is_finite() || **weight < 0.0) {
+            return Err(out_of_range("weight of a neighbour", weight, "0 or more"));
+        }
+        self.learned = learned;
+        Ok(())
     }
 
     /// Makes room for `tracks` more tracks; saves copying when the number is known.
@@ -166,7 +228,15 @@ impl IndexBuilder {
     pub fn finish(self, fingerprint: u128, interrupt: Interrupt) -> Result<AlignedBytes> {
         let slots = self.slots(interrupt)?;
         let kernel = Kernel::new(Path::best());
-        let bounds = Bounds::build(&self.vectors, &self.norms, self.dims, kernel, interrupt)?;
+        let (vectors, norms) = (&self.vectors[..], &self.norms[..]);
+        let metric = self.learned.metric;
+        let bounds = Bounds::build(vectors, norms, self.dims, metric, kernel, interrupt)?;
+        let fine = match bounds.decides {
+            true => Fine::default(),
+            false => Fine::build(vectors, norms, self.dims, &bounds.positions, interrupt)?,
+        };
+        let (popular, shares) =
+            popularity::order(&self.learned.listeners, &self.learned.popularity, interrupt)?;
         let measures = bounds.measures.store();
         let mut rows = Vec::new();
         reserve_exact(&mut rows, self.len())?;
@@ -188,6 +258,15 @@ impl IndexBuilder {
             &bounds.means,
             bytes::bytes_of(&bounds.rotation),
             bytes::bytes_of(&measures),
+            &fine.codes,
+            bytes::bytes_of(&fine.terms),
+            bytes::bytes_of(&self.learned.listeners),
+            bytes::bytes_of(&popular),
+            bytes::bytes_of(&shares),
+            bytes::bytes_of(&self.learned.state),
+            bytes::bytes_of(&self.learned.neighbour_ends),
+            bytes::bytes_of(&self.learned.neighbour_positions),
+            bytes::bytes_of(&self.learned.neighbour_weights),
         ];
         let mut header = [0u64; HEADER_WORDS];
         let mut total = HEADER_BYTES;
@@ -210,16 +289,20 @@ impl IndexBuilder {
                 _ => image.copy_from_slice(section),
             }
         }
-        header[word::MAGIC] = index::MAGIC;
-        header[word::LAYOUT] = index::LAYOUT;
+        header[word::MAGIC] = layout::MAGIC;
+        header[word::LAYOUT] = layout::LAYOUT;
         header[word::TOTAL] = total as u64;
         header[word::LEN] = self.len() as u64;
         header[word::DIMS] = self.dims as u64;
         header[word::SONGS] = self.song_numbers.len() as u64;
         header[word::FINGERPRINT_LOW] = fingerprint as u64;
         header[word::FINGERPRINT_HIGH] = (fingerprint >> 64) as u64;
+        header[word::METRIC] = match self.learned.metric {
+            Metric::Cosine => 0,
+            Metric::Dot => 1,
+        };
         header[word::BODY_CHECK] = xxh3_64(&image[HEADER_BYTES..]);
-        header[HEADER_WORDS - 1] = index::header_check(&header);
+        header[HEADER_WORDS - 1] = header_check(&header);
         image[..HEADER_BYTES].copy_from_slice(bytes::bytes_of(&header));
         Ok(image)
     }

@@ -8,75 +8,20 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::Metric;
 use super::arrange::RUN_BLOCKS;
 use super::bounds::Measures;
 use super::bytes::{self, ALIGNMENT};
+use super::fine::{self, TERMS};
 use super::kernel::{self, BLOCK, GROUP, padded};
-use super::score;
-use crate::{Error, Result};
-
-/// First bytes of an image.
-pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"SPKRANK\0");
-/// Layout of the image; another layout is refused.
-pub(super) const LAYOUT: u64 = 3;
-/// A duration that is not known.
-pub(super) const NO_DURATION: i32 = i32::MIN;
+use super::layout::{
+    HEADER_BYTES, HEADER_WORDS, LAYOUT, MAGIC, NO_DURATION, Section, header_check, refused,
+    section, word,
+};
+use crate::Result;
 
 /// Ids that are looked up at a time.
 const LOOKED_UP_TOGETHER: usize = 16;
-
-/// Sections of an image, in order.
-#[derive(Clone, Copy)]
-pub(super) enum Section {
-    /// `f32`, (n, row floats): raw vectors by row, padded with zeros.
-    Vectors,
-    /// `f64`, (n): canonical norms of the raw vectors by row.
-    Norms,
-    /// `u32`, (n): positions by row.
-    Positions,
-    /// `u32`, (n): rows by position.
-    Rows,
-    /// `u32`, (n): dense song numbers.
-    Songs,
-    /// `i32`, (n): durations in milliseconds.
-    Durations,
-    /// `u64`, (slots): hash table from id to position.
-    Slots,
-    /// `u32`, (n + 1): where each id starts in the texts.
-    IdEnds,
-    /// UTF-8 text of all ids, one after the other.
-    IdTexts,
-    /// `u8`, (blocks, groups, 16, 4): codes that bound scores, by row.
-    Blocks,
-    /// `u8`, (blocks of runs, groups, 16, 4): mean codes of runs of blocks.
-    Means,
-    /// `f32`, (dims, dims) or nothing: rotation that the codes are made in.
-    Rotation,
-    /// `f64`: see [`Measures::store`].
-    Measures,
-}
-
-pub(super) const SECTIONS: usize = 13;
-
-/// Words of the header, each a `u64`.
-pub(super) mod word {
-    pub const MAGIC: usize = 0;
-    pub const LAYOUT: usize = 1;
-    pub const TOTAL: usize = 2;
-    pub const LEN: usize = 3;
-    pub const DIMS: usize = 4;
-    pub const SONGS: usize = 5;
-    pub const FINGERPRINT_LOW: usize = 6;
-    pub const FINGERPRINT_HIGH: usize = 7;
-    /// xxh3 of all bytes after the header.
-    pub const BODY_CHECK: usize = 8;
-    /// Start and length in bytes of each section.
-    pub const SECTIONS: usize = 9;
-}
-
-/// Words of the header; the last one is the xxh3 of the others.
-pub(super) const HEADER_WORDS: usize = 64;
-pub(super) const HEADER_BYTES: usize = HEADER_WORDS * 8;
 
 /// An index over an image, which it borrows.
 #[derive(Clone, Copy)]
@@ -99,6 +44,16 @@ pub struct Index<'a> {
     means: &'a [u8],
     rotation: &'a [f32],
     measures: Measures,
+    pub(super) metric: Metric,
+    pub(super) fine_codes: &'a [u8],
+    pub(super) fine_terms: &'a [f32],
+    pub(super) listeners: &'a [u32],
+    pub(super) popular: &'a [u32],
+    pub(super) popular_shares: &'a [f32],
+    pub(super) state: &'a [f64],
+    pub(super) neighbour_ends: &'a [u64],
+    pub(super) neighbour_positions: &'a [u32],
+    pub(super) neighbour_weights: &'a [f32],
 }
 
 impl<'a> Index<'a> {
@@ -140,10 +95,39 @@ impl<'a> Index<'a> {
         let measures = measures.ok_or_else(|| refused("groups", 0, "positive"))?;
         let block = (measures.groups * GROUP).checked_mul(BLOCK);
         let bytes = |tracks: usize| block?.checked_mul(tracks.div_ceil(BLOCK));
-        let (blocks, means) = (bytes(len), bytes(len.div_ceil(BLOCK).div_ceil(RUN_BLOCKS)));
+        let metric = match header[word::METRIC] {
+            0 => Metric::Cosine,
+            1 => Metric::Dot,
+            other => return Err(refused("metric", other, "0 or 1")),
+        };
+        let blocks = bytes(len);
+        let means = match metric {
+            Metric::Cosine => bytes(len.div_ceil(BLOCK).div_ceil(RUN_BLOCKS)),
+            Metric::Dot => Some(0),
+        };
         let rotation: &[f32] = section(image, header, Section::Rotation, None)?;
         if !rotation.is_empty() && Some(rotation.len()) != dims.checked_mul(dims) {
             return Err(refused("rotation", rotation.len(), "the square of its dimensions"));
+        }
+        // What not every model has is there for all tracks or for none.
+        let fine_terms: &[f32] = section(image, header, Section::FineTerms, None)?;
+        let fine = if fine_terms.is_empty() { 0 } else { len };
+        let listeners: &[u32] = section(image, header, Section::Listeners, None)?;
+        let popular: &[u32] = section(image, header, Section::Popular, None)?;
+        for (name, found, each) in [
+            ("fine terms", fine_terms.len(), TERMS),
+            ("listeners", listeners.len(), 1),
+            ("popular tracks", popular.len(), 1),
+        ] {
+            if found != 0 && Some(found) != len.checked_mul(each) {
+                return Err(refused(name, found, "one for each track"));
+            }
+        }
+        let neighbour_positions: &[u32] =
+            section(image, header, Section::NeighbourPositions, None)?;
+        let neighbour_ends: &[u64] = section(image, header, Section::NeighbourEnds, None)?;
+        if !neighbour_ends.is_empty() && Some(neighbour_ends.len()) != len.checked_add(1) {
+            return Err(refused("neighbours", neighbour_ends.len(), "ends of every track's"));
         }
         Ok(Self {
             image,
@@ -165,6 +149,26 @@ impl<'a> Index<'a> {
             means: section(image, header, Section::Means, means)?,
             rotation,
             measures,
+            metric,
+            fine_codes: section(
+                image,
+                header,
+                Section::FineCodes,
+                fine.checked_mul(fine::width(dims)),
+            )?,
+            fine_terms,
+            listeners,
+            popular,
+            popular_shares: section(image, header, Section::PopularShares, Some(popular.len()))?,
+            state: section(image, header, Section::State, None)?,
+            neighbour_ends,
+            neighbour_positions,
+            neighbour_weights: section(
+                image,
+                header,
+                Section::NeighbourWeights,
+                Some(neighbour_positions.len()),
+            )?,
         })
     }
 
@@ -295,7 +299,7 @@ impl<'a> Index<'a> {
     }
 
     /// Raw vector padded with zeros to the row length.
-    fn padded_vector(&self, position: u32) -> &'a [f32] {
+    pub(super) fn padded_vector(&self, position: u32) -> &'a [f32] {
         let row = padded(self.dims);
         &self.vectors[self.row_of(position) as usize * row..][..row]
     }
@@ -352,44 +356,5 @@ impl<'a> Index<'a> {
     /// Euclidean norm of the raw vector.
     pub fn norm(&self, position: u32) -> f64 {
         self.norms[self.row_of(position) as usize]
-    }
-
-    /// The canonical score of a track for a padded query of known norm.
-    pub(super) fn score(&self, position: u32, query: &[f32], query_norm: f64) -> f64 {
-        let dot = score::dot(self.padded_vector(position), query);
-        score::cosine_of(dot, self.norm(position), query_norm)
-    }
-}
-
-pub(super) fn header_check(header: &[u64]) -> u64 {
-    xxh3_64(bytes::bytes_of(&header[..HEADER_WORDS - 1]))
-}
-
-fn section<'a, T: bytes::Number>(
-    image: &'a [u8],
-    header: &[u64],
-    section: Section,
-    count: Option<usize>,
-) -> Result<&'a [T]> {
-    let at = word::SECTIONS + 2 * section as usize;
-    let (start, length) = (header[at] as usize, header[at + 1] as usize);
-    let numbers = start
-        .checked_add(length)
-        .filter(|_| start >= HEADER_BYTES && start.is_multiple_of(ALIGNMENT))
-        .and_then(|end| image.get(start..end))
-        .and_then(bytes::view::<T>)
-        .filter(|numbers| count.is_none_or(|count| count == numbers.len()));
-    numbers.ok_or_else(|| refused("section", section as usize, "inside the image"))
-}
-
-fn refused(
-    name: &'static str,
-    value: impl std::fmt::Display,
-    expected: impl std::fmt::Display,
-) -> Error {
-    Error::OutOfRange {
-        name: "index image",
-        value: format!("{name} {value}"),
-        expected: format!("one with {name} {expected}"),
     }
 }

@@ -1,4 +1,4 @@
-//! Exact ranking of a catalogue by cosine similarity.
+//! Exact ranking of a catalogue by cosine similarity or dot product.
 //!
 //! A catalogue is packed once into an image ([`IndexBuilder`]) that any number
 //! of readers map ([`Index`]). [`top_n`] answers one query, [`top_n_batch`]
@@ -7,12 +7,18 @@
 
 mod arrange;
 mod batch;
+mod boosted;
+mod boosts;
 mod bounds;
 mod build;
 mod bytes;
 mod filter;
+mod fine;
+mod first;
 mod index;
 mod kernel;
+mod layout;
+mod learned;
 pub mod plain;
 mod rotation;
 mod score;
@@ -23,7 +29,8 @@ mod tests;
 
 use std::cmp::Ordering;
 
-pub use build::{IndexBuilder, MAX_DIMS};
+pub use boosts::Boosts;
+pub use build::{IndexBuilder, Learned, MAX_DIMS};
 pub use bytes::{ALIGNMENT, AlignedBytes};
 pub use index::Index;
 pub use kernel::Path;
@@ -31,13 +38,33 @@ pub use score::norm;
 
 use crate::{Error, Interrupt, Result};
 pub(crate) use kernel::Kernel;
+use score::Scoring;
 use search::{Scratch, Search, TILE_BLOCKS};
 
+/// What scores a track for a query.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Metric {
+    /// The cosine of the two vectors; lengths do not count.
+    #[default]
+    Cosine,
+    /// Their dot product.
+    Dot,
+}
+
 /// What to rank a catalogue for. Positions and song numbers are the index's.
-#[derive(Debug, Clone, Copy, Default)]
+///
+/// The score of a track is `scale · metric(track, vector) + boost`.
+#[derive(Debug, Clone, Copy)]
 pub struct Query<'a> {
-    /// Direction, (dims), of any length; a zero vector scores every track 0.
+    /// Vector, (dims), of any length; to a zero vector the metric is 0 for every track.
     pub vector: &'a [f32],
+    /// Rank by the cosine, whatever the metric of the index is.
+    pub by_cosine: bool,
+    /// Factor of the metric in a score, above 0 and up to 1e100.
+    pub scale: f64,
+    /// Positions and what is added to their scores: positions ascending, no addition
+    /// below 0.
+    pub boosts: &'a [(u32, f64)],
     /// Rows wanted; fewer come only where fewer tracks are left.
     pub n: usize,
     /// Positions that must not appear, in any order.
@@ -50,7 +77,27 @@ pub struct Query<'a> {
     pub exclude_songs: &'a [u32],
 }
 
+impl Default for Query<'_> {
+    fn default() -> Self {
+        Self {
+            vector: &[],
+            by_cosine: false,
+            scale: 1.0,
+            boosts: &[],
+            n: 0,
+            exclude: &[],
+            candidates: None,
+            distinct_songs: false,
+            exclude_songs: &[],
+        }
+    }
+}
+
 impl Query<'_> {
+    fn metric(&self, index: &Index) -> Metric {
+        if self.by_cosine { Metric::Cosine } else { index.metric() }
+    }
+
     fn check(&self, index: &Index) -> Result<()> {
         if self.vector.len() != index.dims() {
             return Err(Error::OutOfRange {
@@ -66,7 +113,35 @@ impl Query<'_> {
                 expected: "finite".to_owned(),
             });
         }
+        if !(self.scale > 0.0 && self.scale <= MAX_SCALE) {
+            return Err(Error::OutOfRange {
+                name: "scale",
+                value: self.scale.to_string(),
+                expected: format!("above 0 and up to {MAX_SCALE:e}"),
+            });
+        }
+        let wrong = |&&(_, boost): &&(u32, f64)| !(0.0..=f64::MAX).contains(&boost);
+        if let Some((_, boost)) = self.boosts.iter().find(wrong) {
+            return Err(Error::OutOfRange {
+                name: "boost",
+                value: boost.to_string(),
+                expected: "0 or more".to_owned(),
+            });
+        }
+        if let Some(pair) = self.boosts.windows(2).find(|pair| pair[0].0 >= pair[1].0) {
+            return Err(Error::OutOfRange {
+                name: "position of a boost",
+                value: pair[1].0.to_string(),
+                expected: format!("above {}", pair[0].0),
+            });
+        }
         Ok(())
+    }
+
+    /// What is added to the score of the track at `position`.
+    fn boost(&self, position: u32) -> f64 {
+        let found = self.boosts.binary_search_by_key(&position, |&(position, _)| position);
+        found.map_or(0.0, |at| self.boosts[at].1)
     }
 
     fn padded(&self, index: &Index) -> Vec<f32> {
@@ -76,12 +151,15 @@ impl Query<'_> {
     }
 }
 
+/// Largest factor of the metric: no score overflows.
+const MAX_SCALE: f64 = 1e100;
+
 /// A row of a result.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ranked {
     /// Position of the track in the index.
     pub position: u32,
-    /// Cosine of track and query, in -1 to 1 up to rounding; never NaN.
+    /// Score of the track; never NaN. A cosine lies in -1 to 1 up to rounding.
     pub score: f64,
 }
 
@@ -92,14 +170,17 @@ impl Ranked {
     }
 }
 
-/// The score of the track at `position` for `query`, (dims): the one that
-/// every ranking gives.
+/// The score of the track at `position`, whatever the query's filters and `n` are: the
+/// one that every ranking gives.
+///
+/// # Errors
+/// As [`top_n`].
 ///
 /// # Panics
 /// When `position` is not below the index's length.
-pub fn cosine(index: &Index, position: u32, query: &[f32]) -> f64 {
-    let dot = score::dot(index.vector(position), query);
-    score::cosine_of(dot, index.norm(position), norm(query))
+pub fn score(index: &Index, position: u32, query: &Query) -> Result<f64> {
+    query.check(index)?;
+    Ok(Scoring::new(index, query).score(index, position, query))
 }
 
 /// The `n` best tracks for `query`, best first.
@@ -108,7 +189,8 @@ pub fn cosine(index: &Index, position: u32, query: &[f32]) -> f64 {
 ///
 /// # Errors
 /// [`Error::OutOfRange`] when the query's vector is not of the index's
-/// dimensions or not finite; [`Error::OutOfMemory`].
+/// dimensions or not finite, its scale is not positive, or its boosts are negative,
+/// infinite or not in the order of their positions; [`Error::OutOfMemory`].
 pub fn top_n(index: &Index, query: &Query, interrupt: Interrupt) -> Result<Vec<Ranked>> {
     top_n_on(Path::best(), index, query, interrupt)
 }
@@ -203,6 +285,11 @@ pub fn top_n_together(
     go_on: &dyn Fn() -> bool,
 ) -> Result<Option<Vec<Vec<Ranked>>>> {
     batch::top_n_together(index, queries, Kernel::new(Path::best()), go_on)
+}
+
+/// The cosine of two vectors of equal length, by the canonical sums; 0 where one is zero.
+pub fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    score::cosine_of(score::dot(a, b), norm(a), norm(b))
 }
 
 fn reserve<T>(vec: &mut Vec<T>, additional: usize) -> Result<()> {

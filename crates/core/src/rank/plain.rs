@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 
+use super::score::Scoring;
 use super::{Index, Query, Ranked};
 use crate::{Interrupt, Result};
 
@@ -14,8 +15,7 @@ use crate::{Interrupt, Result};
 /// As [`top_n`](super::top_n).
 pub fn top_n(index: &Index, query: &Query, interrupt: Interrupt) -> Result<Vec<Ranked>> {
     query.check(index)?;
-    let padded = query.padded(index);
-    let norm = super::norm(query.vector);
+    let scoring = Scoring::new(index, query);
     let excluded: HashSet<u32> = query.exclude.iter().copied().collect();
     let excluded_songs: HashSet<u32> = query.exclude_songs.iter().copied().collect();
     let candidates: Option<HashSet<u32>> =
@@ -31,8 +31,7 @@ pub fn top_n(index: &Index, query: &Query, interrupt: Interrupt) -> Result<Vec<R
             && !excluded.contains(&position)
             && !(query.distinct_songs && excluded_songs.contains(&index.song(position)))
         {
-            let score = index.score(position, &padded, norm);
-            ranked.push(Ranked { position, score });
+            ranked.push(Ranked { position, score: scoring.score(index, position, query) });
         }
     }
     interrupt();

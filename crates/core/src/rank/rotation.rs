@@ -1,9 +1,11 @@
 //! The rotation that makes the second moment of unit vectors diagonal and
 //! descending: the first components then hold as much as they can, and no dot
-//! product changes.
+//! product changes. For the dot product a vector counts with the square of its
+//! length, for the long ones are those that bounds must decide about.
 
 use nalgebra::{DMatrix, SymmetricEigen};
 
+use super::Metric;
 use super::kernel::{Kernel, padded};
 use crate::Interrupt;
 
@@ -18,8 +20,10 @@ pub fn rotation(
     vectors: &[f32],
     norms: &[f64],
     dims: usize,
+    metric: Metric,
     interrupt: Interrupt,
 ) -> (Vec<f32>, Vec<f64>) {
+    let longest = norms.iter().copied().fold(0.0, f64::max);
     let stride = norms.len().div_ceil(SAMPLE).max(1);
     let rotated = dims <= ROTATED_DIMS;
     let mut moment = vec![0f64; if rotated { dims * dims } else { 0 }];
@@ -32,7 +36,11 @@ pub fn rotation(
             continue;
         }
         let row = &vectors[position * padded(dims)..][..dims];
-        let unit: Vec<f64> = row.iter().map(|&x| f64::from(x) / norms[position]).collect();
+        let length = match metric {
+            Metric::Cosine => norms[position],
+            Metric::Dot => longest,
+        };
+        let unit: Vec<f64> = row.iter().map(|&x| f64::from(x) / length).collect();
         for (share, x) in shares.iter_mut().zip(&unit) {
             *share += x * x;
         }

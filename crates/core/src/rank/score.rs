@@ -1,4 +1,5 @@
-//! The one score: cosine similarity in one canonical order of summation.
+//! The one score: cosine or dot product in one canonical order of summation, times a
+//! factor, and an addition.
 //!
 //! `cos(t, q) = (t . q) / (|t| |q|)` over raw float32 components, in float64.
 //! Component `i` is added to lane `i mod 8`, lanes in ascending `i`; the eight
@@ -8,6 +9,8 @@
 //! gives the same bits as a product and a sum, and a lane never holds -0, so
 //! that padding with zeros changes nothing: every kernel that keeps the lanes
 //! gives the same bits.
+
+use super::{Index, Metric, Query};
 
 /// Lanes of the canonical sum.
 pub(super) const LANES: usize = 8;
@@ -31,6 +34,37 @@ pub(super) fn sum_lanes([l0, l1, l2, l3, l4, l5, l6, l7]: [f64; LANES]) -> f64 {
 /// Euclidean norm, from the canonical sum of squares.
 pub fn norm(vector: &[f32]) -> f64 {
     dot(vector, vector).sqrt()
+}
+
+/// What makes the score of a track for a query out of a dot product.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scoring {
+    pub metric: Metric,
+    pub scale: f64,
+    /// Of the query.
+    pub norm: f64,
+}
+
+impl Scoring {
+    pub fn new(index: &Index, query: &Query) -> Self {
+        Self { metric: query.metric(index), scale: query.scale, norm: norm(query.vector) }
+    }
+
+    /// The score but for a boost, from the dot product of track and query, and the
+    /// track's norm.
+    pub fn unboosted(&self, dot: f64, track_norm: f64) -> f64 {
+        self.scale
+            * match self.metric {
+                Metric::Cosine => cosine_of(dot, track_norm, self.norm),
+                Metric::Dot => dot,
+            }
+    }
+
+    /// The whole score, by the canonical sum.
+    pub fn score(&self, index: &Index, position: u32, query: &Query) -> f64 {
+        let dot = dot(index.vector(position), query.vector);
+        self.unboosted(dot, index.norm(position)) + query.boost(position)
+    }
 }
 
 /// Cosine from a dot product and two norms; 0 where a norm is zero.

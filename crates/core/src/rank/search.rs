@@ -1,26 +1,26 @@
 //! One query over a catalogue: bound all tracks, score those that remain.
 //!
-//! The runs of tracks that are most like the query give a first cutoff. Then tracks
-//! are bounded in tiles; those whose bound reaches the cutoff are scored
-//! canonically, and those taken in raise it. What comes out does not depend on the
-//! tiles, the first runs or the kernel: a bound never lies below a score.
+//! Tracks whose scores are added to are looked at first, then where a good first
+//! cutoff is likely: for the cosine the runs of tracks most like the query, for the dot
+//! product the longest vectors. Then tracks are bounded in tiles, by the head of their
+//! codes and, where that does not decide, by all of them; those whose bound reaches the
+//! cutoff are scored canonically, and those taken in raise it. What comes out does not
+//! depend on the tiles, the order or the kernel: a bound never lies below a score.
 
 use super::arrange::RUN_BLOCKS;
 use super::bounds::QueryBounds;
 use super::filter::Set;
+use super::fine::{self, QueryFine};
 use super::kernel::{self, BLOCK, Kernel};
+use super::score::Scoring;
 use super::select::Top;
-use super::{Index, Query, Ranked, score};
+use super::{Index, Metric, Query, Ranked, boosted, first};
 use crate::Result;
 
 /// Blocks of a tile at most.
 pub const TILE_BLOCKS: usize = 512;
 /// Tracks of a tile at most.
-const TILE: usize = TILE_BLOCKS * BLOCK;
-/// Runs that a first cutoff is taken from at least.
-const FIRST_RUNS: usize = 8;
-/// Pieces of a run whose largest bounds are told apart at most.
-const PIECES: usize = 8;
+pub const TILE: usize = TILE_BLOCKS * BLOCK;
 /// Up to this many candidates are scored without bounding them.
 const SCORED_CANDIDATES: usize = 1024;
 /// Tiles that are scored without bounds after one where they decided little.
@@ -29,38 +29,67 @@ const WHOLE_TILES: usize = 7;
 const PREFETCHED: usize = 32;
 /// Longer lists are sorted instead of kept in order.
 const LONGEST_LIST: usize = 2048;
+/// Up to this many tracks are scored at once, without fine bounds.
+const SCORED_AT_ONCE: usize = 16;
+/// Share by which a cutoff is lowered, and room for the rounding of what reaches it.
+const ROUNDING: f64 = 1e-12;
 
 /// Room for the tracks of a tile, shared by the searches of a thread.
 pub struct Scratch {
     pub rows: Vec<u32>,
     pub dots: Vec<f64>,
+    /// Upper bounds of tracks.
+    pub bounds: Vec<f64>,
+    /// Bounds while the best are looked for.
+    pub spare: Vec<f64>,
+    /// Rows whose scores are added to, and what is added.
+    pub boosted: Vec<(u32, f64)>,
 }
 
 impl Scratch {
     pub fn new() -> Result<Self> {
-        let (mut rows, mut dots) = (Vec::new(), Vec::new());
+        let mut rows = Vec::new();
         super::reserve(&mut rows, TILE)?;
-        super::reserve(&mut dots, TILE)?;
         rows.resize(TILE, 0);
-        dots.resize(TILE, 0.0);
-        Ok(Self { rows, dots })
+        let (mut dots, mut bounds, mut spare) = (Vec::new(), Vec::new(), Vec::new());
+        for room in [&mut dots, &mut bounds, &mut spare] {
+            super::reserve(room, TILE)?;
+            room.resize(TILE, 0.0);
+        }
+        Ok(Self { rows, dots, bounds, spare, boosted: Vec::new() })
     }
+}
+
+/// What is known of the tracks whose scores are added to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Boosted {
+    /// They come among the others.
+    Open,
+    /// They have been looked at.
+    Done,
 }
 
 /// A query under way.
 pub struct Search<'a> {
-    index: &'a Index<'a>,
-    kernel: Kernel,
-    bounds: QueryBounds,
-    threshold: i32,
+    pub(super) index: &'a Index<'a>,
+    pub(super) kernel: Kernel,
+    pub(super) bounds: QueryBounds,
+    pub(super) fine: Option<QueryFine>,
+    pub(super) scoring: Scoring,
+    pub(super) boosts: &'a [(u32, f64)],
+    pub(super) boosted: Boosted,
+    /// The metric that a track needs to come in: its cosine, or for the dot product
+    /// its cosine times its length.
+    reach: f64,
+    /// What `reach` asks of sums of products of codes, for the cosine.
+    pub(super) threshold: i32,
     /// Tiles to score without bounds before the next try.
-    whole_tiles: usize,
+    pub(super) whole_tiles: usize,
     query: Vec<f64>,
-    norm: f64,
-    top: Top,
+    pub(super) top: Top,
     /// Rows that may appear.
-    candidates: Option<Set>,
-    exclude: Set,
+    pub(super) candidates: Option<Set>,
+    pub(super) exclude: Set,
     exclude_songs: Option<Set>,
 }
 
@@ -70,10 +99,11 @@ impl<'a> Search<'a> {
         (1..=LONGEST_LIST).contains(&query.n) && query.vector.iter().any(|&x| x != 0.0)
     }
 
-    pub fn new(index: &'a Index<'a>, query: &Query, kernel: Kernel) -> Result<Self> {
-        let norm = score::norm(query.vector);
-        let bounds =
-            QueryBounds::new(query.vector, norm, index.rotation(), index.measures(), kernel);
+    pub fn new(index: &'a Index<'a>, query: &Query<'a>, kernel: Kernel) -> Result<Self> {
+        let scoring = Scoring::new(index, query);
+        let (rotation, measures) = (index.rotation(), index.measures());
+        let bounds = QueryBounds::new(query.vector, scoring.norm, rotation, measures, kernel);
+        let fine = !index.fine_terms().is_empty();
         let candidates = match query.candidates {
             Some(positions) => {
                 let mut rows = Vec::new();
@@ -88,14 +118,19 @@ impl<'a> Search<'a> {
             None => None,
         };
         let exclude_songs = query.distinct_songs && !query.exclude_songs.is_empty();
+        let boosts = query.boosts.partition_point(|&(at, _)| (at as usize) < index.len());
         Ok(Self {
             index,
             kernel,
             bounds,
+            fine: fine.then(|| QueryFine::new(query.vector, scoring.norm)),
+            scoring,
+            boosts: &query.boosts[..boosts],
+            boosted: if boosts == 0 { Boosted::Done } else { Boosted::Open },
+            reach: f64::NEG_INFINITY,
             threshold: i32::MIN,
             whole_tiles: 0,
             query: query.padded(index).into_iter().map(f64::from).collect(),
-            norm,
             top: Top::new(query.n, query.distinct_songs),
             candidates,
             exclude: Set::new(query.exclude, index.len())?,
@@ -112,93 +147,42 @@ impl<'a> Search<'a> {
         if let Some(Set::Sorted(sorted)) = &self.candidates {
             let count = sorted.len();
             scratch.rows[..count].copy_from_slice(sorted);
-            self.score(&scratch.rows[..count], &mut scratch.dots);
+            self.score_exactly(&scratch.rows[..count], &mut scratch.dots);
             return Ok(false);
         }
-        let share = match candidates {
-            Some(numbers) => numbers.len() as f64 / self.index.len().max(1) as f64,
-            None => 1.0,
-        };
-        let wanted = ((2 * self.top.n() + 6) as f64 / share.clamp(1e-3, 1.0)) as usize;
-        self.first_cutoff(scratch, wanted)?;
+        if self.boosted == Boosted::Open {
+            boosted::look_at(self, scratch)?;
+        }
+        if !self.top.is_full() && self.index.metric() == Metric::Cosine {
+            let share = match candidates {
+                Some(numbers) => numbers.len() as f64 / self.index.len().max(1) as f64,
+                None => 1.0,
+            };
+            let wanted = ((2 * self.top.n() + 6) as f64 / share.clamp(1e-3, 1.0)) as usize;
+            first::first_cutoff(self, scratch, wanted)?;
+        }
         Ok(true)
-    }
-
-    /// Takes in the best of about `wanted` tracks of the runs most like the query, or
-    /// of all of their tracks where these are too few.
-    fn first_cutoff(&mut self, scratch: &mut Scratch, wanted: usize) -> Result<()> {
-        let runs = self.first_runs(FIRST_RUNS.max(wanted / 32));
-        let entries = (wanted / 4).next_power_of_two().clamp(4, PIECES * runs.len().max(1));
-        if wanted >= entries * BLOCK {
-            return Ok(());
-        }
-        let mut lanes = self.lanes(&runs, entries)?;
-        let (_, threshold, _) = lanes.select_nth_unstable_by(wanted, |a, b| b.cmp(a));
-        for threshold in [*threshold, i32::MIN] {
-            if self.top.is_full() {
-                break;
-            }
-            for &first in &runs {
-                let blocks = RUN_BLOCKS.min(self.index.blocks_len() - first);
-                self.tile_reaching(scratch, first, blocks, threshold);
-                // Bounds decide little here: what is left goes into the search.
-                if self.whole_tiles > 0 && self.top.is_full() {
-                    break;
-                }
-            }
-        }
-        self.whole_tiles = 0;
-        Ok(())
-    }
-
-    /// The largest bounds of pieces of some runs, as many as there are places in
-    /// `entries` blocks: every track is in one of them.
-    fn lanes(&self, runs: &[usize], entries: usize) -> Result<Vec<i32>> {
-        let piece = (runs.len() * RUN_BLOCKS / entries).clamp(1, RUN_BLOCKS);
-        let mut lanes = Vec::new();
-        super::reserve(&mut lanes, entries)?;
-        lanes.resize(entries, [i32::MIN; BLOCK]);
-        let mut entry = 0;
-        for &first in runs {
-            let end = (first + RUN_BLOCKS).min(self.index.blocks_len());
-            for first in (first..end).step_by(piece) {
-                let blocks = self.index.blocks(first, piece.min(end - first));
-                self.kernel.maxima(blocks, &self.bounds.codes, &mut lanes[entry]);
-                entry = (entry + 1) % entries;
-            }
-        }
-        Ok(lanes.into_flattened())
-    }
-
-    /// First blocks of about `count` runs whose means are most like the query.
-    fn first_runs(&self, count: usize) -> Vec<usize> {
-        let mut sums = Vec::with_capacity(self.index.runs_len().next_multiple_of(BLOCK));
-        for means in self.index.means() {
-            let mut lanes = [i32::MIN; BLOCK];
-            self.kernel.maxima(means, &self.bounds.codes, &mut lanes);
-            sums.extend(lanes);
-        }
-        sums.truncate(self.index.runs_len());
-        let mut sorted = sums.clone();
-        let least = match count < sums.len() {
-            true => *sorted.select_nth_unstable_by(count - 1, |a, b| b.cmp(a)).1,
-            false => i32::MIN,
-        };
-        let runs = sums.into_iter().zip((0..).step_by(RUN_BLOCKS));
-        runs.filter(|&(sum, _)| sum >= least).map(|(_, first)| first).take(2 * count).collect()
     }
 
     /// Takes in the best of `blocks` blocks from `first`.
     pub fn tile(&mut self, scratch: &mut Scratch, first: usize, blocks: usize) {
-        self.tile_reaching(scratch, first, blocks, self.threshold);
+        let (mut at, end) = (first, first + blocks);
+        while at < end && !self.ends_before(at) {
+            // The first pieces are small: what they take in spares work on the others.
+            let piece = (at + RUN_BLOCKS).min(end - at);
+            self.tile_reaching(scratch, at, piece, self.threshold);
+            at += piece;
+        }
     }
 
     /// Bounds no track from now on.
     pub fn score_all(&mut self) {
         self.whole_tiles = usize::MAX;
+        self.fine = None;
     }
 
-    fn tile_reaching(
+    /// As [`tile`](Self::tile), of the tracks that reach `threshold`, too.
+    pub fn tile_reaching(
         &mut self,
         scratch: &mut Scratch,
         first: usize,
@@ -206,8 +190,29 @@ impl<'a> Search<'a> {
         threshold: i32,
     ) {
         let threshold = threshold.max(self.threshold);
-        let count = self.find(&mut scratch.rows, first, blocks, threshold);
-        self.score(&scratch.rows[..count], &mut scratch.dots);
+        let Scratch { rows, dots, bounds, spare, .. } = scratch;
+        let count = self.find(rows, first, blocks, threshold);
+        self.score(&mut rows[..count], dots, bounds, spare);
+    }
+
+    /// Whether no track of the blocks from `first` on can come in.
+    pub fn ends_before(&self, first: usize) -> bool {
+        self.scoring.metric == Metric::Dot
+            && self.whole_tiles == 0
+            && self.reach > self.index.norms()[first * BLOCK] * (1.0 + ROUNDING)
+    }
+
+    /// What the blocks of a run from `first` ask of sums of products of codes.
+    fn threshold_at(&self, first: usize) -> i32 {
+        match self.scoring.metric {
+            Metric::Cosine => self.threshold,
+            // Of a run the first track is the longest. The least that a score below 0
+            // asks of a cosine is not bounded by lengths.
+            Metric::Dot if self.reach > 0.0 => {
+                self.bounds.threshold(self.reach / self.index.norms()[first * BLOCK])
+            }
+            Metric::Dot => i32::MIN,
+        }
     }
 
     /// Writes the rows in `blocks` blocks from `first` whose bound reaches the
@@ -231,18 +236,36 @@ impl<'a> Search<'a> {
             return counts;
         }
         let one = &searches[0];
-        let found = one.kernel.reaching_together(
-            one.index.blocks(first, blocks),
-            searches.each_ref().map(|search| &search.bounds.codes),
-            searches.each_ref().map(|search| search.threshold),
-            (first * BLOCK) as u32,
-            out.each_mut().map(|out| &mut **out),
-        );
+        let step = one.run_blocks(blocks);
+        for run in (first..first + blocks).step_by(step) {
+            if searches.iter().all(|search| search.ends_before(run)) {
+                break;
+            }
+            let mut rests = out.each_mut().into_iter().zip(counts).map(|(out, at)| &mut out[at..]);
+            let found = one.kernel.reaching_together(
+                one.index.blocks(run, step.min(first + blocks - run)),
+                searches.each_ref().map(|search| &search.bounds.codes),
+                searches.each_ref().map(|search| search.threshold_at(run)),
+                (run * BLOCK) as u32,
+                std::array::from_fn(|_| rests.next().unwrap_or_default()),
+            );
+            for (count, found) in counts.iter_mut().zip(found) {
+                *count += found;
+            }
+        }
         let tracks = one.tracks(first, blocks);
-        for (query, (search, out)) in searches.into_iter().zip(out).enumerate() {
-            counts[query] = search.remaining(out, found[query], tracks, search.threshold);
+        for ((search, out), count) in searches.into_iter().zip(out).zip(&mut counts) {
+            *count = search.remaining(out, *count, tracks, search.threshold);
         }
         counts
+    }
+
+    /// Blocks that one threshold is good for, of `blocks`.
+    fn run_blocks(&self, blocks: usize) -> usize {
+        match self.scoring.metric {
+            Metric::Cosine => blocks.max(1),
+            Metric::Dot => RUN_BLOCKS,
+        }
     }
 
     fn find(&mut self, out: &mut [u32], first: usize, blocks: usize, threshold: i32) -> usize {
@@ -253,12 +276,19 @@ impl<'a> Search<'a> {
             for (out, row) in out.iter_mut().zip(start..start + tracks as u32) {
                 *out = row;
             }
-            self.let_in(out, tracks)
-        } else {
-            let tile = self.index.blocks(first, blocks);
-            let count = self.kernel.reaching(tile, &self.bounds.codes, threshold, start, out);
-            self.remaining(out, count, tracks, threshold)
+            return self.let_in(out, tracks);
         }
+        let (step, mut count) = (self.run_blocks(blocks), 0);
+        for run in (first..first + blocks).step_by(step) {
+            if self.ends_before(run) {
+                break;
+            }
+            let tile = self.index.blocks(run, step.min(first + blocks - run));
+            let threshold = threshold.max(self.threshold_at(run));
+            let (start, codes) = ((run * BLOCK) as u32, &self.bounds.codes);
+            count += self.kernel.reaching(tile, codes, threshold, start, &mut out[count..]);
+        }
+        self.remaining(out, count, tracks, threshold)
     }
 
     /// Tracks in `blocks` blocks from `first`; the last one may not be full.
@@ -277,7 +307,7 @@ impl<'a> Search<'a> {
         while count > 0 && out[count - 1] as usize >= self.index.len() {
             count -= 1;
         }
-        if count > tracks / 2 && threshold > i32::MIN {
+        if count > tracks / 2 && threshold > i32::MIN && self.fine.is_none() {
             self.whole_tiles = WHOLE_TILES;
         }
         self.let_in(out, count)
@@ -294,74 +324,159 @@ impl<'a> Search<'a> {
             count = kept;
         }
         let near = &out[..count.min(PREFETCHED)];
-        kernel::prefetch(self.index.vectors(), self.query.len(), self.index.norms(), near);
+        match self.fine.is_some() && count > SCORED_AT_ONCE {
+            true => {
+                let width = fine::width(self.index.dims());
+                kernel::prefetch_codes(self.index.fine_codes(), width, near);
+            }
+            false => {
+                kernel::prefetch(self.index.vectors(), self.query.len(), self.index.norms(), near);
+            }
+        }
         count
     }
 
+    /// Takes in the best of the tracks of `rows`, whose order changes; the others have
+    /// room for all.
+    pub fn score(
+        &mut self,
+        rows: &mut [u32],
+        dots: &mut [f64],
+        bounds: &mut [f64],
+        spare: &mut [f64],
+    ) {
+        if rows.len() <= SCORED_AT_ONCE || !self.fine_bounds(rows, bounds) {
+            return self.score_exactly(rows, dots);
+        }
+        let mut count = self.keep_reaching(rows, bounds, 0);
+        // The best by their bounds first: few of the others reach what these leave.
+        let best = 2 * self.top.n() + 6;
+        let mut first = 0;
+        if count > 2 * best {
+            spare[..count].copy_from_slice(&bounds[..count]);
+            let (_, &mut least, _) =
+                spare[..count].select_nth_unstable_by(best, |a, b| b.total_cmp(a));
+            for at in 0..count {
+                if bounds[at] > least {
+                    rows.swap(first, at);
+                    bounds.swap(first, at);
+                    first += 1;
+                }
+            }
+            self.score_exactly(&rows[..first], dots);
+            count = self.keep_reaching(&mut rows[..count], bounds, first);
+        }
+        self.score_exactly(&rows[first..count], dots);
+    }
+
+    /// Writes what the metric of each of `rows` reaches at most to `bounds`, in the units
+    /// of `reach`; returns whether there are fine bounds.
+    pub fn fine_bounds(&self, rows: &[u32], bounds: &mut [f64]) -> bool {
+        let Some(fine) = &self.fine else { return false };
+        let bounds = &mut bounds[..rows.len()];
+        let (codes, terms) = (self.index.fine_codes(), self.index.fine_terms());
+        fine.bounds(self.kernel, codes, terms, rows, bounds);
+        if self.scoring.metric == Metric::Dot {
+            for (bound, &row) in bounds.iter_mut().zip(rows) {
+                *bound *= self.index.norms()[row as usize];
+            }
+        }
+        true
+    }
+
+    /// Keeps those of `rows` from `first` on whose bounds reach the cutoff; returns where
+    /// they end.
+    fn keep_reaching(&self, rows: &mut [u32], bounds: &mut [f64], first: usize) -> usize {
+        let mut kept = first;
+        for at in first..rows.len() {
+            (rows[kept], bounds[kept]) = (rows[at], bounds[at]);
+            kept += usize::from(bounds[at] >= self.reach);
+        }
+        kept
+    }
+
     /// Scores the tracks of `rows` and takes in the best; `dots` has room for all.
-    pub fn score(&mut self, rows: &[u32], dots: &mut [f64]) {
+    pub fn score_exactly(&mut self, rows: &[u32], dots: &mut [f64]) {
         if rows.is_empty() {
             return;
         }
         self.kernel.dots(self.index.vectors(), rows, &self.query, dots);
-        let mut changed = false;
-        // Spares the division of tracks that are far from coming in; not by
-        // less than its rounding.
-        let low =
-            |cutoff: f64| if cutoff > 0.0 { cutoff * (1.0 - 1e-12) } else { f64::NEG_INFINITY };
-        let mut least = self.top.cutoff().map_or(f64::NEG_INFINITY, low) * self.norm;
+        let mut least = self.least();
         for (&row, &dot) in rows.iter().zip(&*dots) {
             let norm = self.index.norms()[row as usize];
-            if dot < least * norm {
+            // Spares what follows to tracks that are far from coming in.
+            let needed = if self.scoring.metric == Metric::Cosine { least * norm } else { least };
+            if dot < needed && self.boosted == Boosted::Done {
                 continue;
             }
             let position = self.index.position_of(row);
-            let row = Ranked { position, score: score::cosine_of(dot, norm, self.norm) };
-            if self.top.admits(&row) && !self.exclude.contains(position) {
-                let song = self.index.song(position);
-                if self.exclude_songs.as_ref().is_none_or(|songs| !songs.contains(song)) {
-                    self.top.offer(row, song);
-                    least = self.top.cutoff().map_or(f64::NEG_INFINITY, low) * self.norm;
-                    changed = true;
-                }
+            let mut ranked = Ranked { position, score: self.scoring.unboosted(dot, norm) };
+            if self.boosted == Boosted::Open {
+                ranked.score += self.boost(position).unwrap_or(0.0);
+            } else if self.top.admits(&ranked) && self.boost(position).is_some() {
+                // Taken in already where it is good enough, with what is added.
+                continue;
+            }
+            if self.take(ranked) {
+                least = self.least();
             }
         }
-        if changed && let Some(cutoff) = self.top.cutoff() {
-            self.threshold = self.bounds.threshold(cutoff);
+        self.raise();
+    }
+
+    /// The dot product below which no track comes in; of the cosine, per its length.
+    fn least(&self) -> f64 {
+        self.reach_of(self.top.cutoff()) * self.scoring.norm
+    }
+
+    /// What is added to the score of the track at `position`.
+    fn boost(&self, position: u32) -> Option<f64> {
+        let found = self.boosts.binary_search_by_key(&position, |&(position, _)| position);
+        found.ok().map(|at| self.boosts[at].1)
+    }
+
+    /// Takes a track in, where it is good enough and may appear; returns whether it did.
+    pub fn take(&mut self, ranked: Ranked) -> bool {
+        let position = ranked.position;
+        if !self.top.admits(&ranked) || self.exclude.contains(position) {
+            return false;
+        }
+        let song = self.index.song(position);
+        if self.exclude_songs.as_ref().is_some_and(|songs| songs.contains(song)) {
+            return false;
+        }
+        self.top.offer(ranked, song);
+        true
+    }
+
+    /// Canonical dot products of the tracks of `rows`.
+    pub fn dots(&self, rows: &[u32], dots: &mut [f64]) {
+        self.kernel.dots(self.index.vectors(), rows, &self.query, dots);
+    }
+
+    /// The metric that a score of `cutoff` takes, in the units of `reach`.
+    fn reach_of(&self, cutoff: Option<f64>) -> f64 {
+        let Some(cutoff) = cutoff else { return f64::NEG_INFINITY };
+        let metric = cutoff / self.scoring.scale;
+        let reach = match self.scoring.metric {
+            Metric::Cosine => metric,
+            Metric::Dot => metric / self.scoring.norm,
+        };
+        reach - reach.abs() * ROUNDING
+    }
+
+    /// Heeds what was taken in.
+    pub fn raise(&mut self) {
+        let reach = self.reach_of(self.top.cutoff());
+        if reach > self.reach {
+            self.reach = reach;
+            if self.scoring.metric == Metric::Cosine {
+                self.threshold = self.bounds.threshold(reach);
+            }
         }
     }
 
     pub fn finish(self) -> Vec<Ranked> {
         self.top.into_rows()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::{IndexBuilder, Path};
-    use super::*;
-
-    #[test]
-    fn the_first_runs_are_those_most_like_the_query() {
-        // Tracks around a circle, their ids in another order.
-        let len = 20 * RUN_BLOCKS * BLOCK;
-        let mut builder = IndexBuilder::new(2).unwrap();
-        for number in 0..len {
-            let angle = (number * 7919 % len) as f32 / len as f32 * std::f32::consts::TAU;
-            let id = format!("{number:06}");
-            builder.push(&id, &[angle.cos(), angle.sin()], number as u128, None).unwrap();
-        }
-        let image = builder.finish(0, &|| ()).unwrap();
-        let index = Index::open(&image).unwrap();
-        for path in Path::available() {
-            for position in (0..len as u32).step_by(97) {
-                let query = Query { vector: index.vector(position), n: 1, ..Query::default() };
-                let search = Search::new(&index, &query, Kernel::new(path)).unwrap();
-                let runs = search.first_runs(3);
-                let own = index.row_of(position) as usize / BLOCK / RUN_BLOCKS * RUN_BLOCKS;
-                assert!((3..=6).contains(&runs.len()), "{runs:?}");
-                assert!(runs.contains(&own), "{path:?}: {own} is not among {runs:?}");
-            }
-        }
     }
 }

@@ -124,6 +124,11 @@ pub fn dots(vectors: &[f32], numbers: &[u32], query: &[f64], out: &mut [f64]) {
 }
 
 #[target_feature(enable = "avx2,fma")]
+pub fn code_products(codes: &[u8], query: &[i8], numbers: &[u32], out: &mut [f64]) {
+    super::plain::code_products(codes, query, numbers, out);
+}
+
+#[target_feature(enable = "avx2,fma")]
 pub fn rotate(columns: &[f32], x: &[f32], out: &mut [f32]) {
     super::plain::rotate(columns, x, out);
 }

@@ -56,6 +56,7 @@ pub fn reaching<const Q: usize>(
     let codes = codes.map(|codes| &codes.values[..]);
     match groups {
         4 => reaching_groups::<Q, 4>(blocks, codes, 4, thresholds, first, out),
+        8 => reaching_groups::<Q, 8>(blocks, codes, 8, thresholds, first, out),
         _ => reaching_groups::<Q, 0>(blocks, codes, groups, thresholds, first, out),
     }
 }
@@ -184,6 +185,50 @@ fn dots_of<const N: usize>(vectors: &[f32], numbers: &[u32], query: &[f64], out:
         let four = _mm256_add_pd(low, _mm512_extractf64x4_pd::<1>(lanes));
         let two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd::<1>(four));
         *out = _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+pub fn code_products(codes: &[u8], query: &Codes, numbers: &[u32], out: &mut [f64]) {
+    let four = numbers.len() & !3;
+    for (at, out) in (0..four).step_by(4).zip(out.chunks_exact_mut(4)) {
+        super::prefetch_codes(codes, query.values.len(), near(numbers, at + AHEAD));
+        code_products_of::<4>(codes, &numbers[at..at + 4], query, out);
+    }
+    for (number, out) in numbers[four..].iter().zip(&mut out[four..]) {
+        code_products_of::<1>(
+            codes,
+            std::slice::from_ref(number),
+            query,
+            std::slice::from_mut(out),
+        );
+    }
+}
+
+/// Up to four numbers from `at`.
+fn near(numbers: &[u32], at: usize) -> &[u32] {
+    let start = at.min(numbers.len());
+    &numbers[start..(start + 4).min(numbers.len())]
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+fn code_products_of<const N: usize>(codes: &[u8], numbers: &[u32], query: &Codes, out: &mut [f64]) {
+    let width = query.values.len();
+    let rows: [&[u8]; N] =
+        std::array::from_fn(|row| &codes[numbers[row] as usize * width..][..width]);
+    let mut sums = [_mm512_setzero_si512(); N];
+    for (at, query) in query.values.chunks_exact(RUN).enumerate() {
+        // SAFETY: the chunk has the 64 codes that are read.
+        let query = unsafe { _mm512_loadu_si512(query.as_ptr().cast()) };
+        for (row, sum) in rows.iter().zip(&mut sums) {
+            // SAFETY: each row is as long as the query, which has 64 more from here.
+            let row = unsafe { _mm512_loadu_si512(row.as_ptr().add(at * RUN).cast()) };
+            *sum = _mm512_dpbusd_epi32(*sum, row, query);
+        }
+    }
+    for (sum, out) in sums.into_iter().zip(out) {
+        *out = f64::from(_mm512_reduce_add_epi32(sum) - query.offset);
     }
 }
 

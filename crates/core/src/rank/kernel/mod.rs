@@ -212,6 +212,29 @@ impl Kernel {
         }
     }
 
+    /// Sums of products of `query` with the rows of `codes`, (n, codes of the query)
+    /// bytes, of these numbers, written to `out`.
+    ///
+    /// # Panics
+    /// When a row lies outside of `codes`, or has no multiple of 64 bytes.
+    #[inline]
+    pub fn code_products(self, codes: &[u8], query: &Codes, numbers: &[u32], out: &mut [f64]) {
+        let width = query.values.len();
+        assert!(width.is_multiple_of(BLOCK * GROUP));
+        assert!(out.len() >= numbers.len());
+        let rows = codes.len() / width;
+        assert!(numbers.iter().all(|&number| (number as usize) < rows));
+        match self.0 {
+            // SAFETY: `Kernel::new` made sure that the processor has the features.
+            #[cfg(target_arch = "x86_64")]
+            Path::Avx512 => unsafe { avx512::code_products(codes, query, numbers, out) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Path::Avx2 => unsafe { avx2::code_products(codes, &query.values, numbers, out) },
+            _ => plain::code_products(codes, &query.values, numbers, out),
+        }
+    }
+
     /// `out[j] = sum over i of x[i] columns[i][j]`, columns of the length of
     /// `out`. Rounding differs between paths: for bounds only.
     #[inline]
@@ -261,6 +284,22 @@ pub fn prefetch(vectors: &[f32], row: usize, norms: &[f64], numbers: &[u32]) {
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = (vectors, row, norms, numbers);
+}
+
+/// As [`prefetch`], for rows of `width` code bytes.
+#[inline]
+pub fn prefetch_codes(codes: &[u8], width: usize, numbers: &[u32]) {
+    #[cfg(target_arch = "x86_64")]
+    for &number in numbers {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        let start = codes.as_ptr().wrapping_add(number as usize * width);
+        for line in (0..width).step_by(BLOCK * GROUP) {
+            // SAFETY: x86-64 has SSE; a prefetch reads nothing, from any address.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(line).cast()) };
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (codes, width, numbers);
 }
 
 /// Writes the numbers of the set bits of `mask`. Most masks have one bit or

@@ -110,6 +110,32 @@ fn every_path_sums_in_the_canonical_order() {
 }
 
 #[test]
+fn every_path_sums_the_same_products_of_codes() {
+    let mut rng = ChaCha8Rng::seed_from_u64(11);
+    for width in [64, 128, 320, 1024] {
+        let rows: Vec<Vec<i8>> = (0..9).map(|_| codes(width, &mut rng)).collect();
+        let bytes: Vec<u8> =
+            rows.iter().flatten().map(|&code| (i32::from(code) + 128) as u8).collect();
+        let query = codes(width, &mut rng);
+        let product = |row: &Vec<i8>| -> i32 {
+            row.iter().zip(&query).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum()
+        };
+        let expected: Vec<f64> = rows.iter().map(|row| f64::from(product(row))).collect();
+        let query = Codes::new(query.clone());
+        for path in Path::available() {
+            for count in 0..=9u32 {
+                let numbers: Vec<u32> = (0..count).map(|at| at * 4 % 9).collect();
+                let mut products = vec![0.0; 9];
+                Kernel::new(path).code_products(&bytes, &query, &numbers, &mut products);
+                for (number, product) in numbers.into_iter().zip(products) {
+                    assert_eq!(product, expected[number as usize], "{path:?}, {width}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn every_path_adds_the_same_bits() {
     let mut rng = ChaCha8Rng::seed_from_u64(10);
     for dims in [1, 7, 16, 64, 100] {

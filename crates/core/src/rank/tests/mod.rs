@@ -79,8 +79,16 @@ fn the_index_gives_back_what_was_pushed() {
     assert_eq!(index.position("日本"), Some(2));
     assert_eq!(index.position(""), Some(0));
     assert_eq!(index.position("日"), None);
-    assert_eq!(cosine(&index, 1, &[0.0, 0.0, 1e-40]), 1.0);
-    assert_eq!(cosine(&index, 2, &[3e38, 0.0, 0.0]), 1.0);
+    let cosine = |position, vector: &[f32]| {
+        score(&index, position, &Query { vector, ..Query::default() }).unwrap()
+    };
+    assert_eq!(cosine(1, &[0.0, 0.0, 1e-40]), 1.0);
+    assert_eq!(cosine(2, &[3e38, 0.0, 0.0]), 1.0);
+    assert_eq!(
+        (index.metric(), index.listeners(0), index.popular().count()),
+        (Metric::Cosine, None, 0)
+    );
+    assert_eq!((index.neighbours(2), index.state()), ((&[][..], &[][..]), &[][..]));
 }
 
 #[test]
@@ -148,12 +156,12 @@ fn damaged_images_are_refused() {
     assert!(Index::open(&[]).is_err());
     assert!(Index::open(&image[..image.len() - 64]).is_err());
     assert!(Index::open(&image[64..]).is_err());
-    for at in 0..index::HEADER_BYTES {
+    for at in 0..layout::HEADER_BYTES {
         let mut damaged = AlignedBytes::copy_of(&image).unwrap();
         damaged[at] ^= 1;
         assert!(Index::open(&damaged).is_err(), "byte {at}");
     }
-    for at in (index::HEADER_BYTES..image.len()).step_by(7) {
+    for at in (layout::HEADER_BYTES..image.len()).step_by(7) {
         let mut damaged = AlignedBytes::copy_of(&image).unwrap();
         damaged[at] ^= 128;
         let index = Index::open(&damaged).unwrap();
