@@ -51,13 +51,18 @@ fn timed<T>(what: &str, work: impl FnOnce() -> T) -> T {
 }
 
 fn main() {
-    let (plays, tracks) = (variable("SPARKIFY_PLAYS", 810_000), variable("SPARKIFY_TRACKS", 40_000));
+    let (plays, tracks) =
+        (variable("SPARKIFY_PLAYS", 810_000), variable("SPARKIFY_TRACKS", 40_000));
     let threads = variable("SPARKIFY_THREADS", 2);
     let data = timed("drawn", || drawn(plays, tracks));
     let listeners = data.listeners().expect("memory");
     let heard = listeners.iter().filter(|&&d| d > 0).count();
     let most = listeners.iter().max().copied().unwrap_or(0);
-    println!("{} users, {} plays of {heard} tracks, at most {most} listeners", data.users(), data.len());
+    println!(
+        "{} users, {} plays of {heard} tracks, at most {most} listeners",
+        data.users(),
+        data.len()
+    );
     if let Ok(file) = std::env::var("SPARKIFY_WRITE") {
         let mut out = std::io::BufWriter::new(std::fs::File::create(file).expect("a file"));
         writeln!(out, "user_id,track_id,plays").expect("room");
