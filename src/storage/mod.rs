@@ -9,6 +9,7 @@ pub mod columns;
 pub mod features;
 pub mod genres;
 pub mod json;
+pub mod learning;
 pub mod listeners;
 pub mod models;
 mod packing;

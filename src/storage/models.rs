@@ -30,8 +30,7 @@ pub struct Model {
     pub recommended: Option<i32>,
 }
 
-const COLUMNS: &str =
-    "model_id, fingerprint, kind, metric, (params ->> 'half_life_days')::double precision, active, recommended";
+const COLUMNS: &str = "model_id, fingerprint, kind, metric, (params ->> 'half_life_days')::double precision, active, recommended";
 
 fn read(row: &spi::Row) -> Model {
     Model {
@@ -180,6 +179,8 @@ pub struct Embedded<'a> {
     pub listeners: i32,
     /// The catalogue's own popularity.
     pub popularity: Option<i32>,
+    /// Its number in a model of plays.
+    pub track_no: Option<i32>,
 }
 
 /// Stores the track vectors of a model; `feed` hands each row to the function it is given.
@@ -197,6 +198,7 @@ pub fn write_track_embeddings<'a>(
             "duration_ms",
             "listeners",
             "popularity",
+            "track_no",
         ],
         &mut |out| {
             let Some(row) = rows.next() else { return false };
@@ -207,6 +209,7 @@ pub fn write_track_embeddings<'a>(
             out.optional(row.duration_ms, bulk::RowWriter::i32);
             out.i32(row.listeners);
             out.optional(row.popularity, bulk::RowWriter::i32);
+            out.optional(row.track_no, bulk::RowWriter::i32);
             true
         },
     )

@@ -7,12 +7,13 @@ use postgres::Client;
 use crate::{Database, Server};
 
 /// The steps, in their order.
-pub const STEPS: [&str; 8] = [
+pub const STEPS: [&str; 9] = [
     "clean",
     "embeddings",
     "user_vectors",
     "recommendations",
     "validation",
+    "evaluation",
     "activation",
     "prune",
     "summaries",
