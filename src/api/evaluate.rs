@@ -1,7 +1,7 @@
 //! Evaluating a kind of model against what was played afterwards.
 
 use pgrx::PgSqlErrorCode;
-use pgrx::datum::{Interval, TimestampWithTimeZone};
+use pgrx::datum::Interval;
 use pgrx::prelude::*;
 use serde_json::json;
 use sparkify_core::embedding::{self, Dims};
@@ -73,7 +73,7 @@ fn evaluate_model(
     let evaluation = Evaluation { kind, k: k as usize, options, genre_weight };
     let rows = evaluation.run(&catalogue, &plays, &users);
     let params = json!({
-        "cut": TimestampWithTimeZone::try_from(cut).ok().map(|at| at.to_iso_string()),
+        "cut": learning::moment(cut),
         "users": users.len(),
         "plays_before": plays.known.len(),
         "dims": evaluation.options.dims,
@@ -128,7 +128,7 @@ impl Evaluation {
         };
         let later = Later { known: &plays.known, users, played: &plays.later };
         let mut rows = Vec::new();
-        let mut measure = |subject, ranker| {
+        let mut measure = |subject: &'static str, ranker: Ranker| {
             let threads = self.options.threads;
             let [new, all] =
                 or_raise(evaluate(ranker, later, &against, self.k, threads, &interrupt));

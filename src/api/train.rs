@@ -182,8 +182,7 @@ impl Training {
             "dims": fold_in.dims(),
             "half_life_days": self.half_life_days,
             "seed": options.seed as i64,
-            "until": self.until.and_then(|at| TimestampWithTimeZone::try_from(at).ok())
-                .map(|at| at.to_iso_string()),
+            "until": self.until.and_then(learning::moment),
             "iterations": options.factors.iterations,
             "ridge": model.ridge,
             "neighbour_weight": model.state.neighbour_weight,

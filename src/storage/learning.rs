@@ -1,7 +1,6 @@
 //! Plays and ratings as learning reads them, and what it stores.
 
-use pgrx::JsonB;
-use pgrx::datum::Interval;
+use pgrx::datum::{Interval, TimestampWithTimeZone};
 use sparkify_learn::metrics::Measure;
 use sparkify_learn::{Neighbours, cold::ColdMap};
 
@@ -140,10 +139,11 @@ pub fn write_evaluation(kind: &str, params: serde_json::Value, k: i32, rows: &[M
     });
 }
 
-/// Adds to what is known of a model's making.
-pub fn add_params(model_id: i64, params: serde_json::Value) {
-    spi::execute(
-        "UPDATE sparkify.models SET params = params || $2 WHERE model_id = $1",
-        &[model_id.into(), JsonB(params).into()],
-    );
+/// A moment, in microseconds since 2000-01-01 00:00 UTC, as JSON writes it.
+pub fn moment(at: i64) -> Option<String> {
+    let at = TimestampWithTimeZone::try_from(at).ok()?;
+    let shown = spi::select_first("SELECT pg_catalog.to_json($1) #>> '{}'", &[at.into()], |row| {
+        row.text(0).map(str::to_owned)
+    });
+    shown.flatten()
 }
