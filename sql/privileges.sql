@@ -56,13 +56,15 @@ INSERT INTO sparkify_internal.stated_privileges (part, kind, privileges, objects
     ('operator', 'function', 'EXECUTE',
         'sparkify.clean_tracks sparkify.generate_tracks
          sparkify.generate_users sparkify.generate_events sparkify.reset_simulation sparkify.simulation_report
-         sparkify.build_embeddings sparkify.import_embeddings sparkify.match_plays sparkify.activate_model sparkify.build_user_vectors
+         sparkify.build_embeddings sparkify.train_model sparkify.evaluate_model sparkify.import_embeddings sparkify.match_plays
+         sparkify.activate_model sparkify.build_user_vectors
          sparkify.refresh_recommendations sparkify.refresh_summaries sparkify.validate
          sparkify.run_pipeline sparkify.schedule_pipeline sparkify.unschedule_pipeline
          sparkify_internal.lock_pipeline sparkify_internal.unlock_pipeline
          sparkify_internal.open_pipeline_run sparkify_internal.begin_pipeline_step sparkify_internal.end_pipeline_step
          sparkify_internal.do_pipeline_step sparkify_internal.fail_pipeline_run sparkify_internal.catch_up
          sparkify_internal.discard_model sparkify_internal.prune_pipeline sparkify_internal.retire_models
+         sparkify_internal.evaluate_when_due sparkify_internal.activation_obstacle
          sparkify_internal.full_xid sparkify_internal.job_command sparkify_internal.check_pipeline_options sparkify_internal.require_pg_cron'),
     ('operator', 'relation', 'INSERT, UPDATE, DELETE, TRUNCATE',
         'sparkify.models sparkify.track_embeddings sparkify.genre_embeddings sparkify.user_vectors

@@ -100,6 +100,11 @@ pgrx::extension_sql_file!(
         validate
     ]
 );
+pgrx::extension_sql_file!(
+    "../sql/training.sql",
+    name = "training",
+    requires = ["learning", train_model, evaluate_model]
+);
 pgrx::extension_sql_file!("../sql/privileges.sql", name = "privileges", finalize);
 
 /// Required by `cargo pgrx test`.

@@ -13,6 +13,7 @@ pub mod genres;
 pub mod history;
 pub mod history_file;
 pub mod json;
+pub mod learning;
 pub mod listeners;
 pub mod models;
 mod packing;

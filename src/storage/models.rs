@@ -22,8 +22,6 @@ pub struct Model {
     pub model_id: i64,
     /// Names the state of its embeddings.
     pub fingerprint: u128,
-    /// What it was made of: content, collaborative, hybrid or imported.
-    pub kind: String,
     /// What scores its tracks.
     pub metric: Metric,
     /// Days after which a play weighs half.
@@ -34,17 +32,16 @@ pub struct Model {
     pub recommended: Option<i32>,
 }
 
-const COLUMNS: &str = "model_id, fingerprint, kind, metric, (params ->> 'half_life_days')::double precision, active, recommended";
+const COLUMNS: &str = "model_id, fingerprint, metric, (params ->> 'half_life_days')::double precision, active, recommended";
 
 fn read(row: &spi::Row) -> Model {
     Model {
         model_id: row.i64(0).unwrap_or_default(),
         fingerprint: row.uuid(1).unwrap_or_default(),
-        kind: row.owned(2),
-        metric: if row.text(3) == Some("dot") { Metric::Dot } else { Metric::Cosine },
-        half_life_days: row.f64(4).unwrap_or(DEFAULT_HALF_LIFE_DAYS),
-        active: row.bool(5).unwrap_or_default(),
-        recommended: row.i32(6),
+        metric: if row.text(2) == Some("dot") { Metric::Dot } else { Metric::Cosine },
+        half_life_days: row.f64(3).unwrap_or(DEFAULT_HALF_LIFE_DAYS),
+        active: row.bool(4).unwrap_or_default(),
+        recommended: row.i32(5),
     }
 }
 
@@ -191,6 +188,8 @@ pub struct Embedded<'a> {
     pub listeners: i32,
     /// The catalogue's own popularity.
     pub popularity: Option<i32>,
+    /// Its number in a model of plays.
+    pub track_no: Option<i32>,
 }
 
 /// Stores the track vectors of a model; `feed` hands each row to the function it is given.
@@ -208,6 +207,7 @@ pub fn write_track_embeddings<'a>(
             "duration_ms",
             "listeners",
             "popularity",
+            "track_no",
         ],
         &mut |out| {
             let Some(row) = rows.next() else { return false };
@@ -218,6 +218,7 @@ pub fn write_track_embeddings<'a>(
             out.optional(row.duration_ms, bulk::RowWriter::i32);
             out.i32(row.listeners);
             out.optional(row.popularity, bulk::RowWriter::i32);
+            out.optional(row.track_no, bulk::RowWriter::i32);
             true
         },
     )
