@@ -21,7 +21,8 @@ ORDER BY t.typname;
 -- once a row, the imports run a source of the caller's under the caller's path, and a procedure that commits cannot carry the clause.
 SELECT p.oid::regprocedure FROM pg_catalog.pg_proc AS p
 WHERE p.pronamespace IN ('sparkify'::regnamespace, 'sparkify_internal'::regnamespace) AND p.prokind = 'f' AND p.proname NOT IN ('song_key', 'read_played_at', 'recommend', 'similar_tracks',
-        'import_tracks', 'import_events', 'import_embeddings')
+        'import_tracks', 'import_events', 'import_embeddings', 'recommend_for', 'explain_recommendation',
+        'popular_tracks', 'trending', 'similar_users')
     AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (p.proconfig), false)
 ORDER BY p.proname;
 

@@ -38,6 +38,9 @@ WHERE p.prosecdef AND p.prorettype = 'trigger'::regtype AND p.prosrc NOT LIKE '%
 ORDER BY 1;
 
 -- The parts.
+SET client_min_messages = error;
+DROP ROLE IF EXISTS sparkify_part_reader, sparkify_part_writer, sparkify_part_operator, sparkify_part_stranger;
+RESET client_min_messages;
 CREATE ROLE sparkify_part_reader;
 CREATE ROLE sparkify_part_writer;
 CREATE ROLE sparkify_part_operator;
