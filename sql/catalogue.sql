@@ -1,12 +1,14 @@
 -- The catalogue: comments and row estimates of its functions.
 
 COMMENT ON FUNCTION sparkify.song_key(text, text[]) IS
-    'The same uuid for every version of a song: same name and artists in the same order, trimmed and case-blind.';
-COMMENT ON FUNCTION sparkify.load_tracks(text) IS
-    'Copies a CSV file of the server into raw_tracks and returns the number of rows; header names decide the columns, in any order, and an unnamed first column is row_index.';
+    'The same uuid for every version of a song: same name and artists, whatever their spelling in Unicode, letter case, blanks, quotation marks and dashes, the order of the artists, and marks of an edition at the end of the name: a remaster, radio edit, mono, guests. Live, acoustic, remix, instrumental and the like are other songs.';
+COMMENT ON FUNCTION sparkify.load_tracks(text, jsonb) IS
+    'Copies a CSV file of the server into raw_tracks as a new delivery and returns the number of rows. Header names decide the columns, in any order, those of the common public data sets included; columns maps others, our name to the file''s, null to leave one out. An id, an artist and a name must be there. Needs pg_read_server_files.';
+COMMENT ON FUNCTION sparkify.import_tracks(text, jsonb) IS
+    'Copies a table, a view or the rows of a query into raw_tracks as a new delivery, with the caller''s rights, and returns the number of rows. Column names as for load_tracks(); arrays and JSON lists of artists and genres are lists.';
 COMMENT ON FUNCTION sparkify.clean_tracks() IS
-    'Turns all of raw_tracks into typed tracks, one for each id, writes what is new or changed, and returns what was read, refused, dropped, merged, written and repaired.';
-ALTER FUNCTION sparkify.clean_tracks() ROWS 22;
+    'Turns all of raw_tracks into typed tracks, one for each id, writes what is new or changed, and returns what was read, refused, dropped, superseded by a newer delivery, merged, written and repaired.';
+ALTER FUNCTION sparkify.clean_tracks() ROWS 23;
 COMMENT ON FUNCTION sparkify.generate_tracks(integer, bigint) IS
     'Adds the first n tracks of a seed, drawn from statistics of a real catalogue, but for those that stand there already, and returns the number written. Their ids begin with gen_.';
 

@@ -166,6 +166,13 @@ BEGIN
             status := 'skipped';
             message := 'no new raw rows';
         END IF;
+    WHEN 'match' THEN
+        IF EXISTS (SELECT FROM sparkify.unmatched_plays) THEN
+            SELECT m.accepted, m.unmatched || ' still unmatched' INTO rows, message FROM sparkify.match_plays() AS m;
+        ELSE
+            status := 'skipped';
+            message := 'no unmatched plays';
+        END IF;
     WHEN 'embeddings' THEN
         model := sparkify.build_embeddings(dims => dims, activate => false, half_life_days => half_life_days);
         SELECT (m.metrics ->> 'tracks')::bigint INTO rows FROM sparkify.models AS m WHERE m.model_id = model;
@@ -239,7 +246,7 @@ CREATE PROCEDURE sparkify.run_pipeline(
     keep_runs      interval         DEFAULT '90 days')
 LANGUAGE plpgsql AS $$
 DECLARE
-    steps CONSTANT text[] := ARRAY['clean', 'embeddings', 'user_vectors', 'recommendations',
+    steps CONSTANT text[] := ARRAY['clean', 'match', 'embeddings', 'user_vectors', 'recommendations',
                                    'validation', 'activation', 'prune', 'summaries'];
     application CONSTANT text := pg_catalog.current_setting('application_name');
     run         bigint;

@@ -44,17 +44,17 @@ INSERT INTO sparkify_internal.stated_privileges (part, kind, privileges, objects
          sparkify_internal.current_plays'),
 
     ('writer', 'function', 'EXECUTE',
-        'sparkify.ingest_events sparkify_internal.read_played_at sparkify.load_tracks sparkify.forget_user
-         sparkify.rate_track'),
+        'sparkify.ingest_events sparkify.import_tracks sparkify.load_history sparkify.import_history sparkify.import_events
+         sparkify_internal.read_played_at sparkify.load_tracks sparkify.forget_user sparkify.rate_track'),
     ('writer', 'relation', 'INSERT, UPDATE, DELETE',
         'sparkify.tracks sparkify.users sparkify.listening_events sparkify.track_feedback'),
     ('writer', 'relation', 'SELECT, INSERT',
-        'sparkify.raw_tracks sparkify.rejected_events'),
+        'sparkify.raw_tracks sparkify.rejected_events sparkify.unmatched_plays'),
 
     ('operator', 'function', 'EXECUTE',
         'sparkify.clean_tracks sparkify.generate_tracks
          sparkify.generate_users sparkify.generate_events sparkify.reset_simulation sparkify.simulation_report
-         sparkify.build_embeddings sparkify.activate_model sparkify.build_user_vectors
+         sparkify.build_embeddings sparkify.import_embeddings sparkify.match_plays sparkify.activate_model sparkify.build_user_vectors
          sparkify.refresh_recommendations sparkify.refresh_summaries sparkify.validate
          sparkify.run_pipeline sparkify.schedule_pipeline sparkify.unschedule_pipeline
          sparkify_internal.lock_pipeline sparkify_internal.unlock_pipeline
@@ -68,7 +68,7 @@ INSERT INTO sparkify_internal.stated_privileges (part, kind, privileges, objects
          sparkify.model_evaluations sparkify_internal.model_states sparkify_internal.track_neighbours'),
     ('operator', 'relation', 'INSERT, UPDATE, DELETE', 'sparkify.pipeline_runs'),
     ('operator', 'relation', 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE',
-        'sparkify.raw_tracks sparkify.rejected_tracks sparkify.rejected_events'),
+        'sparkify.raw_tracks sparkify.rejected_tracks sparkify.rejected_events sparkify.unmatched_plays'),
     ('operator', 'relation', 'SELECT, INSERT, UPDATE, DELETE',
         'sparkify_internal.changed_users sparkify_internal.deleted_tracks sparkify_internal.stale_marks
          sparkify_internal.retired_models sparkify_internal.simulator_state sparkify_internal.pipeline_lock'),

@@ -177,15 +177,17 @@ BEGIN
         DELETE FROM sparkify.user_vectors;
         DELETE FROM sparkify.recommendation_lists;
         DELETE FROM sparkify.simulated_tastes;
+        DELETE FROM sparkify.unmatched_plays;
     ELSE
         DELETE FROM sparkify.user_vectors WHERE user_id IN (SELECT user_id FROM old_rows);
         DELETE FROM sparkify.recommendation_lists WHERE user_id IN (SELECT user_id FROM old_rows);
         DELETE FROM sparkify.simulated_tastes WHERE user_id IN (SELECT user_id FROM old_rows);
+        DELETE FROM sparkify.unmatched_plays WHERE user_id IN (SELECT user_id FROM old_rows);
     END IF;
     RETURN NULL;
 END $$;
 COMMENT ON FUNCTION sparkify_internal.delete_of_users() IS
-    'Trigger: deletes what was made for deleted users: vectors and lists of every model, simulated tastes.';
+    'Trigger: deletes what was made for deleted users: vectors and lists of every model, simulated tastes, unmatched plays.';
 CREATE TRIGGER users_deleted_derived AFTER DELETE ON sparkify.users
     REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.delete_of_users();
 CREATE TRIGGER users_truncated_derived AFTER TRUNCATE ON sparkify.users

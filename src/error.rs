@@ -15,6 +15,18 @@ pub fn raise(code: PgSqlErrorCode, message: impl Into<String>, hint: Option<&str
     unreachable!("an error report of level ERROR does not return")
 }
 
+/// Raises an error with a detail of its own.
+pub fn raise_detailed(
+    code: PgSqlErrorCode,
+    message: impl Into<String>,
+    detail: impl Into<String>,
+    hint: &str,
+) -> ! {
+    let report = ErrorReport::new(code, message.into(), function_name!());
+    report.set_detail(detail.into()).set_hint(hint).report(PgLogLevel::ERROR);
+    unreachable!("an error report of level ERROR does not return")
+}
+
 /// A parameter that must not be NULL (22004).
 pub fn required<T>(value: Option<T>, name: &str) -> T {
     value.unwrap_or_else(|| {

@@ -31,6 +31,7 @@ pgrx::extension_sql_file!(
         "tables",
         song_key,
         load_tracks,
+        import_tracks,
         clean_tracks,
         generate_tracks,
         profile_tracks,
@@ -63,6 +64,12 @@ pgrx::extension_sql_file!(
     requires = ["views", "ingest", lock_pipeline, unlock_pipeline]
 );
 pgrx::extension_sql_file!("../sql/ingest.sql", name = "ingest", requires = ["tables"]);
+pgrx::extension_sql_file!(
+    "../sql/imports.sql",
+    name = "imports",
+    requires =
+        ["tables", load_history, import_history, import_events, match_plays, import_embeddings]
+);
 pgrx::extension_sql_file!("../sql/access.sql", name = "access", requires = ["views", "pipeline"]);
 pgrx::extension_sql_file!(
     "../sql/serving.sql",

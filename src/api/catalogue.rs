@@ -1,25 +1,69 @@
 //! The catalogue: songs, loading and cleaning.
 
+use pgrx::JsonB;
 use pgrx::PgSqlErrorCode;
 use pgrx::datum::Uuid;
 use pgrx::prelude::*;
+use serde_json::Value;
 use sparkify_core::catalogue::{self, Cleaner, Generator};
 
-use crate::error::{in_range, raise, required};
+use crate::error::{in_range, or_raise, raise, required};
+use crate::interrupt::interrupt;
+use crate::memory;
 use crate::storage;
+
+/// Names and artists of more bytes are unusual.
+const LONG_SONG: usize = 1 << 20;
 
 // No search_path clause: nothing is looked up by name, and the clause would
 // cost more than the key in every row written to tracks.
 #[pg_extern(immutable, strict, parallel_safe)]
 fn song_key(track_name: &str, artists: Array<'_, &str>) -> Uuid {
+    let of_artists: usize = artists.iter().flatten().map(str::len).sum();
+    let length = track_name.len() + of_artists;
+    if length > LONG_SONG {
+        // Folding takes a few copies: see first whether there is room for them.
+        drop(memory::filled(0u8, length.saturating_mul(8), "the key of a song"));
+    }
     let key = catalogue::song_key(track_name, artists.iter().flatten());
     Uuid::from_bytes(key.to_be_bytes())
 }
 
 #[pg_extern(volatile, parallel_unsafe)]
 #[search_path(pg_catalog, pg_temp)]
-fn load_tracks(path: Option<&str>) -> i64 {
-    storage::track_file::load(required(path, "path")) as i64
+fn load_tracks(path: Option<&str>, columns: default!(Option<JsonB>, "NULL")) -> i64 {
+    let path = required(path, "path");
+    storage::track_file::load(path, &column_map(columns)) as i64
+}
+
+// No search_path clause: the source is the caller's, and so are its names.
+#[pg_extern(volatile, parallel_unsafe)]
+fn import_tracks(source: Option<&str>, columns: default!(Option<JsonB>, "NULL")) -> i64 {
+    let source = required(source, "source");
+    storage::track_source::import(source, &column_map(columns)) as i64
+}
+
+/// The columns that a caller maps, or an error.
+pub fn column_map(columns: Option<JsonB>) -> Vec<(String, Option<String>)> {
+    let refuse = |message: String| -> ! {
+        raise(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            message,
+            Some(
+                "Map our names to yours, like {\"track_id\": \"id\", \"artists\": \"artist_name\"}; null leaves a column out.",
+            ),
+        )
+    };
+    let Some(JsonB(columns)) = columns else { return Vec::new() };
+    let Value::Object(columns) = columns else {
+        refuse(format!("columns must be a JSON object, not {columns}"))
+    };
+    let read = |(name, value): (String, Value)| match value {
+        Value::String(value) => (name, Some(value)),
+        Value::Null => (name, None),
+        other => refuse(format!("columns must map {name} to a name, not to {other}")),
+    };
+    columns.into_iter().map(read).collect()
 }
 
 #[pg_extern(volatile, parallel_unsafe)]
@@ -27,14 +71,17 @@ fn load_tracks(path: Option<&str>) -> i64 {
 fn clean_tracks() -> TableIterator<'static, (name!(step, String), name!(rows, i64))> {
     storage::catalogue::lock_tracks();
     let mut cleaner = Cleaner::new();
-    storage::catalogue::read_raw_tracks(|row, row_index| cleaner.push(row, row_index));
-    let cleaned = cleaner.finish();
+    storage::catalogue::read_raw_tracks(|row, row_index, delivery| {
+        cleaner.push(row, row_index, delivery)
+    });
+    let cleaned = or_raise(cleaner.finish(&interrupt));
     storage::catalogue::write_refusals(&cleaned.refusals);
     let written = storage::catalogue::write_tracks(&cleaned.tracks);
     let steps = [
         ("read", cleaned.read),
         ("refused", cleaned.refused),
         ("exact_duplicates", cleaned.exact_duplicates),
+        ("superseded", cleaned.superseded),
         ("merged", cleaned.merged),
         ("tracks", cleaned.tracks.len() as u64),
         ("written", written),

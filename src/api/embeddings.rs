@@ -13,7 +13,7 @@ use crate::error::{in_range, or_raise, raise, required};
 use crate::interrupt::interrupt;
 use crate::storage::features::{self, CatalogueFeatures};
 use crate::storage::models::{self, Embedded};
-use crate::storage::{catalogue_index, plays};
+use crate::storage::catalogue_index;
 
 /// Components kept where nobody says how many and the catalogue allows.
 const DEFAULT_DIMS: usize = 64;
@@ -30,14 +30,7 @@ fn build_embeddings(
         None => Dims::AtMost(DEFAULT_DIMS),
     };
     let activate = required(activate, "activate");
-    let half_life_days = required(half_life_days, "half_life_days");
-    if !(half_life_days.is_finite() && half_life_days > 0.0) {
-        raise(
-            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
-            format!("half_life_days must be above 0 and finite, not {half_life_days}"),
-            None,
-        );
-    }
+    let half_life_days = half_life(half_life_days);
 
     let start = Instant::now();
     let catalogue = features::read();
@@ -79,12 +72,6 @@ fn activate_model(model_id: Option<i64>) {
     catalogue_index::prepare(&models::resolve_to_write(Some(model_id)));
 }
 
-/// The catalogue's popularity of a track, the first of its features.
-fn popularity(catalogue: &CatalogueFeatures, track: usize) -> Option<i32> {
-    let popularity = catalogue.numeric[(track, 0)];
-    (!popularity.is_nan()).then_some(popularity as i32)
-}
-
 /// A NOTICE for what turned out smaller than one may have expected.
 fn say_what_was_left(features: &Features, pca: &Pca, dims: Dims) {
     let kept = pca.components.nrows();
@@ -99,6 +86,19 @@ fn say_what_was_left(features: &Features, pca: &Pca, dims: Dims) {
             features.n_genres
         );
     }
+}
+
+/// A half-life in days, or an error.
+pub fn half_life(half_life_days: Option<f64>) -> f64 {
+    let half_life_days = required(half_life_days, "half_life_days");
+    if !(half_life_days.is_finite() && half_life_days > 0.0) {
+        raise(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            format!("half_life_days must be above 0 and finite, not {half_life_days}"),
+            None,
+        );
+    }
+    half_life_days
 }
 
 /// Projects the tracks, and stores them with the centroids of their genres.
@@ -119,7 +119,6 @@ fn store(model_id: i64, catalogue: &CatalogueFeatures, features: &Features, pca:
         centroids.add(&catalogue.genres[own], embedding);
         embeddings.extend_from_slice(embedding);
     }));
-    let listeners = plays::listeners();
     models::write_track_embeddings(
         model_id,
         embeddings.chunks_exact(dims).enumerate().map(|(track, embedding)| Embedded {
@@ -127,8 +126,8 @@ fn store(model_id: i64, catalogue: &CatalogueFeatures, features: &Features, pca:
             embedding,
             song_key: catalogue.song_keys[track],
             duration_ms: catalogue.durations[track],
-            listeners: listeners.get(&catalogue.track_ids[track]).copied().unwrap_or(0),
-            popularity: popularity(catalogue, track),
+            listeners: catalogue.listeners[track],
+            popularity: catalogue.popularity[track],
         }),
     );
     models::write_genre_embeddings(

@@ -6,6 +6,7 @@ use sparkify_core::catalogue::{EXPLICIT, FEATURES, Feature};
 use sparkify_core::explore::{self, Summary};
 
 use crate::error::{or_raise, raise, required};
+use crate::interrupt::interrupt;
 use crate::storage::columns::{self, TEXT_COLUMNS};
 
 /// The numeric column of that name, or an error that lists them all.
@@ -36,6 +37,11 @@ type Profile = (
     Option<f64>,
     Option<i64>,
 );
+
+fn summarise(column: &[f64]) -> Summary {
+    interrupt();
+    or_raise(explore::summarise(column))
+}
 
 fn numeric_profile(name: &str, data_type: &str, summary: &Summary) -> Profile {
     let [min, q1, median, q3, max] = match summary.five_numbers {
@@ -94,10 +100,10 @@ fn profile_tracks() -> TableIterator<
     });
     let numbers = FEATURES.iter().zip(&all.features).map(|(feature, column)| {
         let data_type = if feature.integer { "integer" } else { "double precision" };
-        numeric_profile(feature.name, data_type, &explore::summarise(column))
+        numeric_profile(feature.name, data_type, &summarise(column))
     });
     // Quartiles and outliers of a yes or no say nothing. It stands after duration_ms.
-    let mut explicit = numeric_profile(EXPLICIT, "boolean", &explore::summarise(&all.explicit));
+    let mut explicit = numeric_profile(EXPLICIT, "boolean", &summarise(&all.explicit));
     (explicit.6, explicit.7, explicit.8, explicit.9, explicit.10) = (None, None, None, None, None);
     (explicit.12, explicit.13) = (None, None);
     let mut rows: Vec<Profile> = texts.chain(numbers).collect();
@@ -118,7 +124,7 @@ fn correlate_tracks() -> TableIterator<
     ),
 > {
     let columns = columns::read_features(&FEATURES);
-    let pairs = explore::correlations(&columns, &crate::interrupt::interrupt);
+    let pairs = explore::correlations(&columns, &interrupt);
     TableIterator::new(pairs.into_iter().map(|pair| {
         (FEATURES[pair.a].name, FEATURES[pair.b].name, pair.n as i64, pair.coefficient)
     }))
@@ -166,7 +172,8 @@ fn outlier_tracks(
     let (tracks, columns) = columns::read_named_features(&features);
     let mut rows = Vec::new();
     for (feature, column) in features.iter().zip(&columns) {
-        let Some((fences, outliers)) = explore::outliers(column) else { continue };
+        interrupt();
+        let Some((fences, outliers)) = or_raise(explore::outliers(column)) else { continue };
         rows.extend(outliers.into_iter().map(|row| {
             let (track_id, track_name) = tracks[row].clone();
             (track_id, track_name, feature.name, column[row], fences.lower, fences.upper)

@@ -6,6 +6,8 @@ mod embeddings;
 mod estimates;
 mod explain;
 mod explore;
+mod history;
+mod imported;
 mod listener;
 mod options;
 mod pipeline;

@@ -15,6 +15,7 @@ use sparkify_core::simulate::{
 use super::progress::Progress;
 use crate::error::{in_range, or_raise, raise, required};
 use crate::interrupt::interrupt;
+use crate::memory;
 use crate::storage::simulation::Snapshot::{self, Callers, Fresh};
 use crate::storage::simulation::{self as storage, State, StoredUser};
 
@@ -54,7 +55,7 @@ fn generate_users(
     let (catalogue, _) = load_catalogue(Fresh, &SimulationOptions::default());
     let mut taken = HashSet::new();
     storage::taken_ids(|id| {
-        taken.insert(id.to_owned());
+        memory::add(&mut taken, memory::owned(id), "ids of users");
     });
     let mut written = 0;
     for first in (0..n).step_by(BATCH as usize) {
@@ -69,7 +70,31 @@ fn generate_users(
         let tastes: Vec<_> = people.iter().map(|p| (&*p.user_id, &p.taste, clock)).collect();
         storage::write_tastes(&tastes);
     }
+    say_who_is_new(written, u64::from(n), clock);
     written as i64
+}
+
+/// A NOTICE where fewer users were written than one may have expected, or without a past.
+fn say_who_is_new(written: u64, asked: u64, clock: Option<i64>) {
+    if written < asked {
+        pgrx::notice!("{written} of {asked} users are new: the others are there already");
+    }
+    if let Some(clock) = clock.filter(|_| written > 0) {
+        pgrx::notice!(
+            "a simulation runs: new users arrive where it stands, at {}, and have no plays before; run reset_simulation() and generate_events() for a past",
+            storage::shown(clock)
+        );
+    }
+}
+
+/// A NOTICE where a call could not write much.
+fn say_how_many(written: u64, users: usize, from: i64, until: i64) {
+    if (written as usize) < users {
+        let (from, until) = (storage::shown(from), storage::shown(until));
+        pgrx::notice!(
+            "{written} plays of {users} users in the simulated time from {from} to {until}: a longer time, by a later until, has more"
+        );
+    }
 }
 
 #[pg_extern(volatile, parallel_unsafe)]
@@ -98,6 +123,7 @@ fn generate_events(
     coherence: default!(Option<f64>, 0.85),
     skip_rate: default!(Option<f64>, 0.486),
     skip_taste: default!(Option<f64>, 1.0),
+    include_real_users: default!(Option<bool>, false),
 ) -> i64 {
     let options = SimulationOptions {
         events_per_user: required(events_per_user, "events_per_user"),
@@ -118,6 +144,7 @@ fn generate_events(
         skip_taste: required(skip_taste, "skip_taste"),
     };
     or_raise(options.check());
+    let everyone = required(include_real_users, "include_real_users");
     let seed = required(seed, "seed");
     let until = time(until, "until");
     let since = since.map(|since| time(Some(since), "since"));
@@ -126,6 +153,10 @@ fn generate_events(
     if let Some(state) = &state {
         check_same(state, seed, &options, since);
         if until <= state.simulated_until {
+            pgrx::notice!(
+                "simulated time stands at {} already: give a later until, or run reset_simulation()",
+                storage::shown(state.simulated_until)
+            );
             return 0;
         }
     }
@@ -140,7 +171,7 @@ fn generate_events(
     }
     let from = state.as_ref().map_or(started_at, |state| state.simulated_until);
     let begins = state.is_none();
-    let (user_ids, listeners) = load_listeners(&catalogue, &options, seed, from, begins);
+    let (user_ids, listeners) = load_listeners(&catalogue, &options, seed, from, begins, everyone);
     let sim = match &state {
         Some(state) => {
             or_raise(Simulation::new(catalogue, options.clone(), calibration(state), started_at))
@@ -157,7 +188,7 @@ fn generate_events(
     let mut begun = 0;
     let written = sim.run(&listeners, (from, until), 1, &interrupt, |next| {
         storage::write_plays(&user_ids, &track_ids, &mut |plays| {
-            let more = next(plays);
+            let more = or_raise(next(plays));
             // Plays come by user, in the users' order.
             if let Some(play) = plays.last() {
                 progress.advance((play.user as usize).saturating_sub(begun));
@@ -166,6 +197,7 @@ fn generate_events(
             more
         })
     });
+    say_how_many(written, listeners.len(), from, until);
     storage::save(State {
         seed,
         options: json(&options),
@@ -203,12 +235,13 @@ fn simulation_report() -> TableIterator<
     let tracks = indices(&track_ids);
     let (mut user_ids, mut users) = (Vec::new(), Vec::new());
     storage::read_users(Callers, |user| {
-        users.push(ReportedUser { age: user.age, liked: liked(&user, &catalogue) });
-        user_ids.push(user.user_id);
+        let liked = liked(&user, &catalogue);
+        memory::push(&mut users, ReportedUser { age: user.age, liked }, "users");
+        memory::push(&mut user_ids, user.user_id, "users");
     });
     let known = indices(&user_ids);
-    let mut report =
-        Report::new(&users, track_ids.len(), |track| catalogue.genres_of(track), &options);
+    let genres_of = |track| catalogue.genres_of(track);
+    let mut report = or_raise(Report::new(&users, track_ids.len(), genres_of, &options));
     let mut current = (String::new(), 0);
     let mut strangers = users.len() as u32;
     storage::read_plays(|play| {
@@ -219,16 +252,17 @@ fn simulation_report() -> TableIterator<
             });
             current = (play.user_id.to_owned(), user);
         }
-        report.add(ReportedPlay {
+        let play = ReportedPlay {
             user: current.1,
             track: tracks.get(play.track_id).copied(),
             played_at: play.played_at,
             ms_played: play.ms_played,
             skipped: play.skipped,
             session: play.session_id.map(|id| text_key(id, 0)),
-        });
+        };
+        or_raise(report.add(play));
     });
-    let rows = report.finish().into_iter().map(|row| {
+    let rows = or_raise(report.finish()).into_iter().map(|row| {
         let within = row.within();
         (row.metric, row.source.to_owned(), row.target, row.tolerance, row.measured, within)
     });
@@ -242,7 +276,14 @@ fn liked(user: &StoredUser, catalogue: &Catalogue) -> Vec<u32> {
 }
 
 fn indices(ids: &[String]) -> HashMap<&str, u32> {
-    ids.iter().enumerate().map(|(i, id)| (id.as_str(), i as u32)).collect()
+    let mut indices = HashMap::new();
+    for (id, index) in ids.iter().zip(0u32..) {
+        if index.is_multiple_of(4096) {
+            interrupt();
+        }
+        memory::put(&mut indices, id.as_str(), index, "ids");
+    }
+    indices
 }
 
 /// The catalogue and the ids of its tracks; raises where there are none.
@@ -250,14 +291,15 @@ fn load_catalogue(snapshot: Snapshot, options: &SimulationOptions) -> (Catalogue
     let mut builder = CatalogueBuilder::default();
     let mut ids = Vec::new();
     storage::read_tracks(snapshot, |track| {
-        ids.push(track.track_id.to_owned());
-        builder.add(track);
+        memory::push(&mut ids, memory::owned(track.track_id), "ids of tracks");
+        or_raise(builder.add(track));
     });
     interrupt();
-    (or_raise(builder.build(options)), ids)
+    (or_raise(builder.build(options, &interrupt)), ids)
 }
 
-/// All users with their tastes. Who has none gets one, kept for the next time; who has not
+/// The simulated users with their tastes, or `everyone`, of whom who has no taste gets one,
+/// kept for the next time; who has not
 /// arrived yet does so where the clock stands, or when the simulation begins somewhere in a
 /// growth that ends `days` later.
 fn load_listeners(
@@ -266,11 +308,17 @@ fn load_listeners(
     seed: i64,
     clock: i64,
     begins: bool,
+    everyone: bool,
 ) -> (Vec<String>, Vec<Listener>) {
     let (mut ids, mut listeners) = (Vec::new(), Vec::new());
     let (mut tastes, mut arrivals) = (Vec::new(), Vec::new());
     let end = clock + i64::from(options.days) * DAY;
+    let mut real = 0u64;
     storage::read_users(Fresh, |user| {
+        if user.taste.is_none() && !everyone {
+            real += 1;
+            return;
+        }
         let key = text_key(&user.user_id, seed as u64);
         let grown = if begins { arrival(key, end, options.doubling_days) } else { clock };
         let arrives_at = user.arrives_at.unwrap_or(grown);
@@ -283,24 +331,36 @@ fn load_listeners(
         let bound = Taste::bind(&record, arrives_at, catalogue)
             .or_else(|| Taste::bind(&derived(), arrives_at, catalogue));
         if let Some(taste) = bound {
-            listeners.push(Listener { key, age: user.age, taste });
+            memory::push(&mut listeners, Listener { key, age: user.age, taste }, "users");
             if !kept {
-                tastes.push((user.user_id.clone(), record, arrives_at));
+                memory::push(&mut tastes, (user.user_id.clone(), record, arrives_at), "users");
             } else if user.arrives_at.is_none() {
-                arrivals.push((user.user_id.clone(), arrives_at));
+                memory::push(&mut arrivals, (user.user_id.clone(), arrives_at), "users");
             }
-            ids.push(user.user_id);
+            memory::push(&mut ids, user.user_id, "users");
         }
     });
-    let new: Vec<_> =
-        tastes.iter().map(|(id, taste, at)| (id.as_str(), taste, Some(*at))).collect();
-    storage::write_tastes(&new);
-    storage::set_arrivals(&arrivals);
+    for tastes in tastes.chunks(BATCH as usize) {
+        let new: Vec<_> =
+            tastes.iter().map(|(id, taste, at)| (id.as_str(), taste, Some(*at))).collect();
+        storage::write_tastes(&new);
+    }
+    for arrivals in arrivals.chunks(BATCH as usize) {
+        storage::set_arrivals(arrivals);
+    }
     if ids.is_empty() {
-        raise(
-            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-            "there are no users",
-            Some("Run SELECT sparkify.generate_users(), or insert users."),
+        let (message, hint) = match real {
+            0 => ("there are no users", "Run SELECT sparkify.generate_users(), or insert users."),
+            _ => (
+                "there are no simulated users",
+                "Run SELECT sparkify.generate_users(), or give include_real_users => true to write plays of the users that are there.",
+            ),
+        };
+        raise(PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, message, Some(hint));
+    }
+    if real > 0 {
+        pgrx::notice!(
+            "{real} users that were not simulated get no plays: include_real_users => true writes theirs, too"
         );
     }
     (ids, listeners)

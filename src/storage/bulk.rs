@@ -15,9 +15,10 @@ use std::ffi::{CStr, CString, c_int, c_void};
 use pgrx::pg_guard;
 use pgrx::pg_sys::AsPgCStr;
 use pgrx::{PgSqlErrorCode, pg_sys};
+use sparkify_core::memory;
 
 use super::spi;
-use crate::error::raise;
+use crate::error::{or_raise, raise};
 
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 
@@ -30,7 +31,13 @@ pub struct RowWriter {
 }
 
 impl RowWriter {
+    /// A value, and its length before it, may be as long as a value of the server can be.
+    fn make_room(&mut self, len: usize) {
+        or_raise(memory::reserve(&mut self.bytes, len + 8, "a row"));
+    }
+
     fn field(&mut self, value: &[u8]) {
+        self.make_room(value.len());
         self.bytes.extend_from_slice(&(value.len() as i32).to_be_bytes());
         self.bytes.extend_from_slice(value);
     }
@@ -90,6 +97,7 @@ impl RowWriter {
 
     /// A `jsonb` column, from its text.
     pub fn jsonb(&mut self, json: &str) {
+        self.make_room(json.len());
         // A version byte stands before the text.
         self.bytes.extend_from_slice(&(json.len() as i32 + 1).to_be_bytes());
         self.bytes.push(1);

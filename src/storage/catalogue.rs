@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use pgrx::datum::DatumWithOid;
 use serde_json::{Map, Value, json};
+use sparkify_core::Result;
 use sparkify_core::catalogue::{
     EXPLICIT, FEATURES, GENERATED_PREFIX, Generator, RAW_COLUMNS, RawTrack, Refusal, Track,
     row_hash,
@@ -12,6 +13,9 @@ use sparkify_core::catalogue::{
 use super::bulk::{self, RowWriter};
 use super::spi::{self, Row};
 use super::turns::{self, Work};
+use crate::error::or_raise;
+use crate::interrupt::interrupt;
+use crate::memory;
 
 /// The columns of `tracks` that are written, before the features.
 const LEADING: [&str; 7] =
@@ -31,11 +35,13 @@ pub fn lock_tracks() {
     spi::execute("LOCK TABLE sparkify.tracks IN SHARE ROW EXCLUSIVE MODE", &[]);
 }
 
-/// Hands every raw row, and its index, to `each`.
-pub fn read_raw_tracks(mut each: impl FnMut(&RawTrack, Option<&str>)) {
-    let sql = format!("SELECT {}, row_index FROM sparkify.raw_tracks", RAW_COLUMNS.join(", "));
+/// Hands every raw row, its index and the number of its delivery to `each`.
+pub fn read_raw_tracks(mut each: impl FnMut(&RawTrack, Option<&str>, i64) -> Result<()>) {
+    let columns = RAW_COLUMNS.join(", ");
+    let sql = format!("SELECT {columns}, row_index, delivery FROM sparkify.raw_tracks");
     spi::select_now(&sql, &[], |row| {
-        each(&raw_track(row), row.text(RAW_COLUMNS.len()));
+        let delivery = row.i64(RAW_COLUMNS.len() + 1).unwrap_or_default();
+        or_raise(each(&raw_track(row), row.text(RAW_COLUMNS.len()), delivery));
     });
 }
 
@@ -51,11 +57,11 @@ pub fn write_refusals(refusals: &[Refusal]) {
     let mut known = HashSet::new();
     let sql = format!("SELECT {} FROM sparkify.rejected_tracks", RAW_COLUMNS.join(", "));
     spi::select_now(&sql, &[], |row| {
-        known.insert(row_hash(&raw_track(row)));
+        memory::add(&mut known, or_raise(row_hash(&raw_track(row))), "refused rows");
     });
     let mut new = refusals.iter().filter(|refusal| {
         let row = std::array::from_fn(|column| refusal.row[column].as_deref());
-        !known.contains(&row_hash(&row))
+        !known.contains(&or_raise(row_hash(&row)))
     });
     let columns: Vec<_> = RAW_COLUMNS.into_iter().chain(["row_index", "reason"]).collect();
     bulk::write_rows("rejected_tracks", &columns, &mut |writer| {
@@ -70,15 +76,20 @@ pub fn write_refusals(refusals: &[Refusal]) {
 
 /// Writes the tracks that are new or differ from what stands there; gives their number.
 pub fn write_tracks(tracks: &[Track]) -> u64 {
-    let mut new: HashMap<&str, &Track> =
-        tracks.iter().map(|track| (track.track_id.as_str(), track)).collect();
+    let mut new: HashMap<&str, &Track> = HashMap::new();
+    for (at, track) in tracks.iter().enumerate() {
+        if at % 4096 == 0 {
+            interrupt();
+        }
+        memory::put(&mut new, &track.track_id, track, "tracks");
+    }
     let mut changed = Vec::new();
     let sql = format!("SELECT {} FROM sparkify.tracks", columns().join(", "));
     spi::select_now(&sql, &[], |row| {
         if let Some(track) = row.text(0).and_then(|track_id| new.remove(track_id))
             && *track != stored_track(row)
         {
-            changed.push(track);
+            memory::push(&mut changed, track, "changed tracks");
         }
     });
     for batch in changed.chunks(BATCH) {
@@ -90,18 +101,29 @@ pub fn write_tracks(tracks: &[Track]) -> u64 {
 
 /// Writes the first `n` of generated tracks, but for those that stand there; gives
 /// the number written.
-pub fn write_generated(generator: Generator, n: usize) -> u64 {
+pub fn write_generated(mut generator: Generator, n: usize) -> u64 {
     let mut known: HashSet<Vec<u8>> = HashSet::new();
     // In byte order a backquote follows the underscore that ends the prefix.
     let end = format!("{}`", &GENERATED_PREFIX[..GENERATED_PREFIX.len() - 1]);
     let range = [DatumWithOid::from(GENERATED_PREFIX), DatumWithOid::from(end)];
     let sql = "SELECT track_id FROM sparkify.tracks WHERE track_id >= $1 AND track_id < $2";
     spi::select_now(sql, &range, |row| {
-        known.extend(row.text(0).map(|track_id| track_id.as_bytes().to_vec()));
+        memory::add(&mut known, row.owned(0).into_bytes(), "ids of tracks");
     });
-    let mut tracks = generator.take(n).filter(|track| {
-        pgrx::check_for_interrupts!();
-        !known.contains(track.track_id.as_bytes())
+    let mut rows = 0..n;
+    let mut next = || {
+        rows.next()?;
+        interrupt();
+        or_raise(generator.make_room());
+        Some(generator.next_track())
+    };
+    let mut tracks = std::iter::from_fn(|| {
+        loop {
+            let track = next()?;
+            if !known.contains(track.track_id.as_bytes()) {
+                return Some(track);
+            }
+        }
     });
     bulk::write_rows("tracks", &columns(), &mut |writer| match tracks.next() {
         Some(track) => {
@@ -113,7 +135,7 @@ pub fn write_generated(generator: Generator, n: usize) -> u64 {
 }
 
 fn stored_track(row: &Row) -> Track {
-    let text = |column| row.text(column).map(str::to_owned);
+    let text = |column| row.text(column).map(memory::owned);
     Track {
         track_id: text(0).unwrap_or_default(),
         track_name: text(1).unwrap_or_default(),

@@ -4,6 +4,11 @@ use sparkify_core::catalogue::{EXPLICIT, FEATURES, Feature};
 use sparkify_core::explore::TextSummary;
 
 use super::spi::{self, Row};
+use crate::error::or_raise;
+use crate::memory;
+
+/// What memory is asked for.
+const WHAT: &str = "the columns of the catalogue";
 
 /// The columns that hold no number, with their types and what is read of each:
 /// an empty list of genres is unknown.
@@ -30,7 +35,7 @@ fn number(row: &Row, column: usize, feature: &Feature) -> f64 {
 
 fn push_numbers(columns: &mut [Vec<f64>], features: &[Feature], row: &Row, first: usize) {
     for (i, (column, feature)) in columns.iter_mut().zip(features).enumerate() {
-        column.push(number(row, first + i, feature));
+        memory::push(column, number(row, first + i, feature), WHAT);
     }
 }
 
@@ -51,8 +56,7 @@ pub fn read_named_features(features: &[Feature]) -> (Vec<(String, String)>, Vec<
         names(features)
     );
     spi::select(&sql, &[], |row| {
-        let text = |column| row.text(column).unwrap_or_default().to_owned();
-        tracks.push((text(0), text(1)));
+        memory::push(&mut tracks, (row.owned(0), row.owned(1)), WHAT);
         push_numbers(&mut columns, features, row, 2);
     });
     (tracks, columns)
@@ -80,9 +84,10 @@ pub fn read_all() -> AllColumns {
     let first = TEXT_COLUMNS.len();
     spi::select(&sql, &[], |row| {
         for (column, summary) in all.texts.iter_mut().enumerate() {
-            summary.push(row.text(column));
+            or_raise(summary.push(row.text(column)));
         }
-        all.explicit.push(row.bool(first).map_or(f64::NAN, |value| f64::from(u8::from(value))));
+        let explicit = row.bool(first).map_or(f64::NAN, |value| f64::from(u8::from(value)));
+        memory::push(&mut all.explicit, explicit, WHAT);
         push_numbers(&mut all.features, &FEATURES, row, first + 1);
     });
     all

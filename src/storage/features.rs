@@ -1,13 +1,16 @@
 //! The tracks as the embedding sees them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use ndarray::Array2;
-use pgrx::PgSqlErrorCode;
 use sparkify_core::catalogue::FEATURES;
 
-use super::spi;
-use crate::error::raise;
+use super::{plays, spi};
+use crate::interrupt::interrupt;
+use crate::memory;
+
+/// What memory is asked for.
+const WHAT: &str = "the tracks of the catalogue";
 
 /// All tracks, in byte order of their ids.
 pub struct CatalogueFeatures {
@@ -17,6 +20,10 @@ pub struct CatalogueFeatures {
     pub song_keys: Vec<u128>,
     /// Durations in milliseconds.
     pub durations: Vec<Option<i32>>,
+    /// Users who have played each.
+    pub listeners: Vec<i32>,
+    /// The catalogue's own popularity.
+    pub popularity: Vec<Option<i32>>,
     /// `(n_tracks, 14)` in the order of [`FEATURES`]; NaN where unknown.
     pub numeric: Array2<f64>,
     /// Where each track's genres begin in `genres`; one entry more than tracks.
@@ -44,49 +51,67 @@ pub fn read() -> CatalogueFeatures {
         &format!("SELECT track_id, song_key, duration_ms, genres, {numeric} FROM sparkify.tracks"),
         &[],
         |row| {
-            if tracks.try_reserve(1).is_err() {
-                raise(
-                    PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY,
-                    format!("cannot hold more than {} tracks in memory", tracks.len()),
-                    None,
-                );
-            }
             let mut genres = row.texts(3).unwrap_or_default();
             genres.sort_unstable();
             genres.dedup();
-            tracks.push(Read {
-                track_id: row.text(0).unwrap_or_default().to_owned(),
+            let track = Read {
+                track_id: row.owned(0),
                 song_key: row.uuid(1).unwrap_or_default(),
                 duration_ms: row.i32(2),
                 numeric: std::array::from_fn(|i| row.f64(4 + i).unwrap_or(f64::NAN)),
                 genres,
-            });
+            };
+            memory::push(&mut tracks, track, WHAT);
         },
     );
     tracks.sort_unstable_by(|a, b| a.track_id.cmp(&b.track_id));
-    arrange(tracks)
+    arrange(tracks, &plays::listeners())
 }
 
-fn arrange(tracks: Vec<Read>) -> CatalogueFeatures {
-    let mut numbers: BTreeMap<&str, u32> =
-        tracks.iter().flat_map(|t| t.genres.iter().map(|g| (g.as_str(), 0))).collect();
+/// Interrupts now and then, by a track's number.
+fn check(at: usize) {
+    if at.is_multiple_of(4096) {
+        interrupt();
+    }
+}
+
+fn arrange(tracks: Vec<Read>, listeners: &HashMap<String, i32>) -> CatalogueFeatures {
+    // A tree grows by small pieces.
+    let mut numbers = BTreeMap::new();
+    for (at, track) in tracks.iter().enumerate() {
+        check(at);
+        numbers.extend(track.genres.iter().map(|genre| (genre.as_str(), 0)));
+    }
     for (number, value) in numbers.values_mut().enumerate() {
         *value = number as u32;
     }
     let (mut genre_offsets, mut genres) = (vec![0], Vec::new());
-    for track in &tracks {
-        genres.extend(track.genres.iter().map(|genre| numbers[genre.as_str()]));
-        genre_offsets.push(genres.len());
+    for (at, track) in tracks.iter().enumerate() {
+        check(at);
+        for genre in &track.genres {
+            memory::push(&mut genres, numbers[genre.as_str()], WHAT);
+        }
+        memory::push(&mut genre_offsets, genres.len(), WHAT);
     }
+    let numeric = memory::collected(tracks.iter().flat_map(|track| track.numeric), WHAT);
+    let shape = (tracks.len(), FEATURES.len());
+    interrupt();
     CatalogueFeatures {
-        numeric: Array2::from_shape_fn((tracks.len(), FEATURES.len()), |(i, j)| {
-            tracks[i].numeric[j]
-        }),
+        // Of that length it cannot fail.
+        numeric: Array2::from_shape_vec(shape, numeric).unwrap_or_default(),
         genre_offsets,
         genres,
-        genre_names: numbers.keys().map(|&name| name.to_owned()).collect(),
-        song_keys: tracks.iter().map(|t| t.song_key).collect(),
-        durations: tracks.iter().map(|t| t.duration_ms).collect(),
-        track_ids: tracks.into_iter().map(|t| t.track_id).collect(),
+        genre_names: memory::collected(numbers.keys().map(|&name| name.to_owned()), WHAT),
+        song_keys: memory::collected(tracks.iter().map(|t| t.song_key), WHAT),
+        durations: memory::collected(tracks.iter().map(|t| t.duration_ms), WHAT),
+        listeners: memory::collected(
+            tracks.iter().map(|t| listeners.get(&t.track_id).copied().unwrap_or(0)),
+            WHAT,
+        ),
+        popularity: memory::collected(
+            tracks.iter().map(|t| Some(t.numeric[0]).filter(|x| !x.is_nan()).map(|x| x as i32)),
+            WHAT,
+        ),
+        track_ids: memory::collected(tracks.into_iter().map(|t| t.track_id), WHAT),
     }
 }

@@ -51,7 +51,7 @@ pub fn users_after(after: &str, limit: i64) -> Vec<(String, Declared)> {
     spi::select_now(
         "SELECT user_id, genre_weights FROM sparkify.users WHERE user_id > $1 ORDER BY user_id LIMIT $2",
         &[after.into(), limit.into()],
-        |row| users.push((row.text(0).unwrap_or_default().to_owned(), declared(row, 1))),
+        |row| memory::push(&mut users, (row.owned(0), declared(row, 1)), "users"),
     );
     users
 }
@@ -62,7 +62,7 @@ pub fn users_of(user_ids: &[String]) -> Vec<(String, Declared)> {
     spi::select_now(
         "SELECT user_id, genre_weights FROM sparkify.users WHERE user_id = ANY ($1) ORDER BY user_id",
         &[user_ids.to_vec().into()],
-        |row| users.push((row.text(0).unwrap_or_default().to_owned(), declared(row, 1))),
+        |row| memory::push(&mut users, (row.owned(0), declared(row, 1)), "users"),
     );
     users
 }
@@ -215,7 +215,7 @@ pub fn take_changed() -> Vec<String> {
         "DELETE FROM sparkify_internal.changed_users RETURNING user_id",
         &[],
         |row| {
-            users.push(row.text(0).unwrap_or_default().to_owned());
+            memory::push(&mut users, row.owned(0), "users");
         },
     );
     users.sort_unstable();
@@ -227,7 +227,7 @@ pub fn take_changed() -> Vec<String> {
 pub fn changed() -> Vec<String> {
     let mut users = Vec::new();
     spi::select_now("SELECT DISTINCT user_id FROM sparkify_internal.changed_users", &[], |row| {
-        users.push(row.text(0).unwrap_or_default().to_owned());
+        memory::push(&mut users, row.owned(0), "users");
     });
     users.sort_unstable();
     users

@@ -6,8 +6,12 @@ pub mod catalogue_index;
 pub mod charts;
 pub mod checks;
 pub mod columns;
+pub mod directory;
+pub mod embedding_source;
 pub mod features;
 pub mod genres;
+pub mod history;
+pub mod history_file;
 pub mod json;
 pub mod listeners;
 pub mod models;
@@ -16,8 +20,10 @@ pub mod plays;
 pub mod serving;
 mod shared_image;
 pub mod simulation;
+pub mod source;
 pub mod spi;
 pub mod track_file;
+pub mod track_source;
 pub mod turns;
 
 #[cfg(any(test, feature = "pg_test"))]

@@ -7,6 +7,10 @@ use sparkify_core::rank::Metric;
 use super::turns::{self, Work};
 use super::{bulk, spi};
 use crate::error::raise;
+use crate::memory;
+
+/// What memory is asked for.
+const CENTROIDS: &str = "the centroids of genres";
 
 /// Days after which a play weighs half, where a model does not say otherwise.
 const DEFAULT_HALF_LIFE_DAYS: f64 = 30.0;
@@ -123,6 +127,14 @@ pub fn set_metrics(model_id: i64, metrics: serde_json::Value) {
     spi::execute(
         "UPDATE sparkify.models SET metrics = $2 WHERE model_id = $1",
         &[model_id.into(), JsonB(metrics).into()],
+    );
+}
+
+/// Stores what serving needs to know of a model.
+pub fn set_params(model_id: i64, params: serde_json::Value) {
+    spi::execute(
+        "UPDATE sparkify.models SET params = $2 WHERE model_id = $1",
+        &[model_id.into(), JsonB(params).into()],
     );
 }
 
@@ -244,7 +256,8 @@ pub fn genre_embeddings(
         &[model_id.into(), genres],
         |row| {
             if let (Some(genre), Some(centroid)) = (row.text(0), row.reals(1)) {
-                centroids.insert(genre.to_owned(), centroid.to_vec());
+                let centroid = memory::collected(centroid.iter().copied(), CENTROIDS);
+                memory::put(&mut centroids, memory::owned(genre), centroid, CENTROIDS);
             }
         },
     );

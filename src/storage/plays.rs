@@ -14,12 +14,10 @@ pub fn names() -> HashMap<String, Names> {
         "SELECT track_id, primary_artist, primary_genre, popularity FROM sparkify.tracks",
         &[],
         |row| {
-            let track = row.text(0).unwrap_or_default().to_owned();
             let popularity = row.i32(3).map(|popularity| popularity.to_string());
-            names.insert(
-                track,
-                [row.text(1).map(str::to_owned), row.text(2).map(str::to_owned), popularity],
-            );
+            let text = |column| row.text(column).map(memory::owned);
+            let counted = [text(1), text(2), popularity];
+            memory::put(&mut names, row.owned(0), counted, "the names of the tracks");
         },
     );
     names

@@ -25,14 +25,12 @@ pub fn tracks(track_ids: Vec<&str>) -> HashMap<String, TrackRow> {
          WHERE track_id = ANY ($1)",
         &[track_ids.into()],
         |row| {
-            rows.insert(
-                row.text(0).unwrap_or_default().to_owned(),
-                TrackRow {
-                    track_name: row.text(1).unwrap_or_default().to_owned(),
-                    primary_artist: row.text(2).map(str::to_owned),
-                    genre: row.text(3).map(str::to_owned),
-                },
-            );
+            let track = TrackRow {
+                track_name: row.owned(1),
+                primary_artist: row.text(2).map(memory::owned),
+                genre: row.text(3).map(memory::owned),
+            };
+            memory::put(&mut rows, row.owned(0), track, "tracks");
         },
     );
     rows
@@ -72,7 +70,7 @@ pub fn unseen_positions(index: &Index) -> Vec<u32> {
 const ALIVE: &str = "SELECT track_id FROM sparkify.tracks";
 
 fn missing(index: &Index, select: impl FnOnce(&mut dyn FnMut(&spi::Row))) -> Vec<u32> {
-    let mut alive = vec![false; index.len()];
+    let mut alive = memory::filled(false, index.len(), "the tracks that are there");
     // Tracks mostly come in the order of their ids, which is that of the positions.
     let mut next = 0;
     select(&mut |row| {
@@ -84,7 +82,8 @@ fn missing(index: &Index, select: impl FnOnce(&mut dyn FnMut(&spi::Row))) -> Vec
             next = at + 1;
         }
     });
-    (0..index.len() as u32).filter(|&at| !alive[at as usize]).collect()
+    let deleted = (0..index.len() as u32).filter(|&at| !alive[at as usize]);
+    memory::collected(deleted, "the tracks that are gone")
 }
 
 /// A user's vector as it is stored.

@@ -9,6 +9,7 @@ use super::bulk::{self, RowWriter};
 use super::spi::{self, Row};
 use super::turns::{self, Work};
 use crate::error::raise;
+use crate::memory;
 
 /// 2000-01-01, from which the server counts, in microseconds since 1970.
 const SERVER_EPOCH: i64 = 946_684_800_000_000;
@@ -26,6 +27,12 @@ fn timestamp(time: i64) -> TimestampWithTimeZone {
             None,
         )
     })
+}
+
+/// A time that stands in a row, so far from both ends that differences can be had.
+fn time(row: &Row, column: usize) -> i64 {
+    let time = row.timestamp(column).unwrap_or_default().saturating_add(SERVER_EPOCH);
+    time.clamp(i64::MIN / 4, i64::MAX / 4)
 }
 
 /// A time as the session shows it.
@@ -81,8 +88,8 @@ pub fn state(snapshot: Snapshot) -> Option<State> {
                 seed: row.i64(0).unwrap_or_default(),
                 options: row.text(1).unwrap_or_default().to_owned(),
                 calibration: row.text(2).unwrap_or_default().to_owned(),
-                started_at: row.timestamp(3).unwrap_or_default() + SERVER_EPOCH,
-                simulated_until: row.timestamp(4).unwrap_or_default() + SERVER_EPOCH,
+                started_at: time(row, 3),
+                simulated_until: time(row, 4),
             });
         },
     );
@@ -125,7 +132,8 @@ pub fn read_tracks(snapshot: Snapshot, mut each: impl FnMut(TrackFacts)) {
          FROM sparkify.tracks ORDER BY track_id",
         |row| {
             let genres = row.texts(2).unwrap_or_default();
-            let genres: Vec<&str> = genres.iter().map(String::as_str).collect();
+            let genres =
+                memory::collected(genres.iter().map(String::as_str), "the genres of a track");
             each(TrackFacts {
                 track_id: row.text(0).unwrap_or_default(),
                 artist: row.text(1).unwrap_or_default(),
@@ -164,12 +172,12 @@ pub fn read_users(snapshot: Snapshot, mut each: impl FnMut(StoredUser)) {
          ORDER BY u.user_id",
         |row| {
             each(StoredUser {
-                user_id: row.text(0).unwrap_or_default().to_owned(),
+                user_id: row.owned(0),
                 age: row.i32(1),
-                country: row.text(2).map(str::to_owned),
+                country: row.text(2).map(memory::owned),
                 declared: weights(row, 3),
                 taste: row.text(8).and_then(|rhythm| taste(row, rhythm)),
-                arrives_at: row.timestamp(11).map(|t| t + SERVER_EPOCH),
+                arrives_at: row.timestamp(11).map(|_| time(row, 11)),
             });
         },
     );
@@ -337,7 +345,7 @@ pub fn read_plays(mut each: impl FnMut(Heard)) {
             each(Heard {
                 user_id: row.text(0).unwrap_or_default(),
                 track_id: row.text(1).unwrap_or_default(),
-                played_at: row.timestamp(2).unwrap_or_default() + SERVER_EPOCH,
+                played_at: time(row, 2),
                 ms_played: row.i32(3),
                 skipped: row.bool(4),
                 session_id: row.text(5),

@@ -89,7 +89,6 @@ mod tests {
                 assert_eq!(row.f64(3), Some(-1e300));
                 assert_eq!(row.timestamp(4), Some(1_000_000));
                 assert_eq!(row.uuid(5), Some(0x0011_2233_4455_6677_8899_aabb_ccdd_eeff));
-                assert_eq!(row.jsonb(6), Some(serde_json::json!({"a": [1, null]})));
                 assert_eq!(row.reals(7), Some(&[1.5, -2.0][..]));
                 assert_eq!(row.texts(8), Some(["a", "b,c", "\"", ""].map(str::to_owned).to_vec()));
                 assert_eq!(row.bool(9), Some(true));
@@ -223,8 +222,14 @@ mod tests {
     /// A model of two tracks, the second with its own embedding.
     fn model_with(second: &[f32]) -> models::Model {
         let model_id = models::insert("content", "cosine", serde_json::json!({"dims": 2}));
-        let embedded =
-            |track_id, embedding| Embedded { track_id, embedding, song_key: 1, duration_ms: None };
+        let embedded = |track_id, embedding| Embedded {
+            track_id,
+            embedding,
+            song_key: 1,
+            duration_ms: None,
+            listeners: 0,
+            popularity: None,
+        };
         let rows = [embedded("a", &[1.0, 0.0]), embedded("b", second)];
         assert_eq!(models::write_track_embeddings(model_id, rows.into_iter()), 2);
         spi::under_new_snapshot(|| models::resolve(Some(model_id)))

@@ -1,68 +1,135 @@
-//! A CSV file of tracks, copied by the server into `raw_tracks`.
-//!
-//! The header decides the columns; the rows are read by COPY. Where COPY
-//! refuses the file, the line is looked up, for COPY's own context is lost on
-//! the way and names the end of the file for a quote that is never closed.
+//! A file of tracks on the server, read into `raw_tracks`.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
-use std::panic::AssertUnwindSafe;
 
-use pgrx::pg_sys::panic::CaughtError;
-use pgrx::{PgSqlErrorCode, PgTryBuilder, check_for_interrupts, spi::quote_literal};
-use sparkify_core::catalogue::{CsvFault, CsvFaultFinder, RAW_COLUMNS};
+use pgrx::{PgSqlErrorCode, check_for_interrupts};
+use sparkify_core::catalogue::RAW_COLUMNS;
+use sparkify_formats::appearance;
+use sparkify_formats::delimited::{Fault, Records};
+use sparkify_formats::header::{self, ColumnMap, Plan, TRACK_COLUMNS};
+use sparkify_formats::value;
 
-use super::spi;
-use crate::error::raise;
+use super::{bulk, source, spi};
+use crate::error::{raise, raise_detailed};
 
-const ROW_INDEX: &str = "row_index";
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-/// A header longer than this is none.
-const LONGEST_HEADER: u64 = 1 << 20;
+/// Columns without which no row becomes a track: an id, an artist, a name.
+pub const REQUIRED: [usize; 3] = [0, 1, 3];
+const ARTISTS: usize = 1;
+const DURATION: usize = 5;
+/// Microseconds from 1970 to 2000.
+pub const EPOCH: i64 = 946_684_800_000_000;
 
-/// Copies the file into `raw_tracks`; gives the number of rows.
-pub fn load(path: &str) -> u64 {
-    let allowed =
-        spi::select_first("SELECT pg_has_role('pg_read_server_files', 'USAGE')", &[], |row| {
-            row.bool(0)
-        });
+/// Refuses who may not read the server's files.
+pub fn require_files(instead: &str) {
+    let allowed = spi::select_first(
+        "SELECT pg_catalog.pg_has_role('pg_read_server_files', 'USAGE')",
+        &[],
+        |row| row.bool(0),
+    );
     if allowed != Some(Some(true)) {
         raise(
             PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
             "permission denied to read files of the server",
-            Some(
-                "Ask for GRANT pg_read_server_files, or use \\copy sparkify.raw_tracks (...) FROM 'file' WITH (FORMAT csv, HEADER) in psql.",
-            ),
+            Some(&format!("Ask for GRANT pg_read_server_files, or {instead}.")),
         );
     }
-    let columns = columns(&header(path), path);
-    let copy = format!(
-        "COPY sparkify.raw_tracks ({}) FROM {} WITH (FORMAT csv, HEADER true, ENCODING 'UTF8')",
-        columns.join(", "),
-        quote_literal(path)
-    );
-    let fields = columns.len() as u64;
-    let explain = |error: CaughtError| -> u64 { refuse(path, fields, &error) };
-    PgTryBuilder::new(AssertUnwindSafe(|| spi::execute(&copy, &[])))
-        .catch_when(PgSqlErrorCode::ERRCODE_BAD_COPY_FILE_FORMAT, explain)
-        .catch_when(PgSqlErrorCode::ERRCODE_CHARACTER_NOT_IN_REPERTOIRE, explain)
-        .execute()
 }
 
-fn open(path: &str) -> File {
-    let metadata = std::fs::metadata(path).unwrap_or_else(|error| refuse_to_open(path, &error));
+/// The number of a delivery that begins now.
+pub fn new_delivery() -> i64 {
+    spi::clock() + EPOCH
+}
+
+/// Copies the file into `raw_tracks`; gives the number of rows.
+pub fn load(path: &str, map: &ColumnMap) -> u64 {
+    const INSTEAD: &str =
+        "use \\copy sparkify.raw_tracks (...) FROM 'file' WITH (FORMAT csv, HEADER) in psql";
+    require_files(INSTEAD);
+    let of = format!("file \"{path}\"");
+    let mut records = Records::open(open(path, INSTEAD), &TRACK_COLUMNS, map)
+        .unwrap_or_else(|fault| refuse(path, &fault));
+    let names = records.header().to_vec();
+    let plan = header::plan(&names, &TRACK_COLUMNS, map)
+        .unwrap_or_else(|fault| source::refuse_columns(&of, &names, &TRACK_COLUMNS, &fault));
+    let missing = missing(&plan);
+    if !missing.is_empty() {
+        let more = encoding(path, INSTEAD);
+        source::refuse_missing(&of, &names, &missing, &more, "load_tracks(path");
+    }
+    source::notice_unknown(&plan, &of);
+
+    let delivery = new_delivery();
+    let places: Vec<(usize, usize)> =
+        (0..RAW_COLUMNS.len()).filter_map(|target| Some((target, plan.column(target)?))).collect();
+    let columns: Vec<&str> = places
+        .iter()
+        .map(|(target, _)| RAW_COLUMNS[*target])
+        .chain(plan.index.map(|_| "row_index"))
+        .chain(["delivery"])
+        .collect();
+    let mut filled = vec![false; names.len()];
+    let mut longest = 0.0f64;
+    let rows = bulk::write_rows("raw_tracks", &columns, &mut |out| {
+        check_for_interrupts!();
+        let record = match records.next() {
+            Ok(Some(record)) => record,
+            Ok(None) => return false,
+            Err(fault) => refuse(path, &fault),
+        };
+        for &(target, column) in &places {
+            let text = &record[column];
+            if target == ARTISTS && plan.commas[ARTISTS] && text.contains(',') {
+                out.text(
+                    serde_json::to_string(&value::list(text, &[',', ';'])).unwrap_or_default(),
+                );
+                continue;
+            }
+            if target == DURATION {
+                longest = longest.max(value::number(text.trim()).unwrap_or_default());
+            }
+            out.optional(Some(text).filter(|text| !text.is_empty()), |out, text| out.text(text));
+        }
+        if let Some(column) = plan.index {
+            let index = Some(&record[column]).filter(|text| !text.is_empty());
+            out.optional(index, |out, text| out.text(text));
+        }
+        out.i64(delivery);
+        for &column in &plan.unnamed {
+            filled[column] |= !record[column].trim().is_empty();
+        }
+        true
+    });
+    for column in plan.unnamed.iter().filter(|column| filled[**column]) {
+        pgrx::notice!("{of}: passed over column {}, which has no name", column + 1);
+    }
+    source::question_durations(longest, &of);
+    rows
+}
+
+/// The required columns that were not found.
+pub fn missing(plan: &Plan) -> Vec<&'static str> {
+    let missing = REQUIRED.iter().filter(|target| plan.column(**target).is_none());
+    missing.map(|target| RAW_COLUMNS[*target]).collect()
+}
+
+/// A regular file, opened for reading.
+pub fn open(path: &str, instead: &str) -> File {
+    let metadata =
+        std::fs::metadata(path).unwrap_or_else(|error| refuse_to_open(path, &error, instead));
     if !metadata.is_file() {
         let kind = if metadata.is_dir() { "a directory" } else { "not a regular file" };
         raise(
             PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
             format!("\"{path}\" is {kind}"),
-            Some("Give the path of a CSV file."),
+            Some("Give the path of a file."),
         );
     }
-    File::open(path).unwrap_or_else(|error| refuse_to_open(path, &error))
+    File::open(path).unwrap_or_else(|error| refuse_to_open(path, &error, instead))
 }
 
-fn refuse_to_open(path: &str, error: &std::io::Error) -> ! {
+/// Refuses a file that could not be read.
+pub fn refuse_to_open(path: &str, error: &std::io::Error, instead: &str) -> ! {
     let code = match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => PgSqlErrorCode::ERRCODE_UNDEFINED_FILE,
         ErrorKind::PermissionDenied => PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
@@ -71,114 +138,69 @@ fn refuse_to_open(path: &str, error: &std::io::Error) -> ! {
     raise(
         code,
         format!("could not read file \"{path}\": {error}"),
-        Some(
-            "The server process reads the file, on its machine and as its user. For a file of the client use \\copy sparkify.raw_tracks (...) FROM 'file' WITH (FORMAT csv, HEADER) in psql.",
-        ),
-    )
-}
-
-/// The names in the file's first record.
-fn header(path: &str) -> Vec<String> {
-    let mut start = Vec::new();
-    if let Err(error) = open(path).take(LONGEST_HEADER).read_to_end(&mut start) {
-        refuse_to_open(path, &error);
-    }
-    let text = start.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&start);
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(text);
-    let mut record = csv::ByteRecord::new();
-    if !matches!(reader.read_byte_record(&mut record), Ok(true)) {
-        refuse_header(format!("file \"{path}\" is empty"));
-    }
-    record
-        .iter()
-        .map(|name| match std::str::from_utf8(name) {
-            Ok(name) => name.trim().to_lowercase(),
-            Err(_) => refuse_header(format!("the first line of file \"{path}\" is not UTF-8")),
-        })
-        .collect()
-}
-
-/// The column of `raw_tracks` for each column of the file.
-fn columns(names: &[String], path: &str) -> Vec<&'static str> {
-    let mut columns: Vec<&'static str> = Vec::with_capacity(names.len());
-    for (i, name) in names.iter().enumerate() {
-        let column = match name.as_str() {
-            "" | "unnamed: 0" if i == 0 => ROW_INDEX,
-            ROW_INDEX => ROW_INDEX,
-            _ => match RAW_COLUMNS.iter().find(|column| *column == name) {
-                Some(column) => column,
-                None => {
-                    // A line of a text, or of another format, may be long.
-                    let shown: String = name.chars().take(60).collect();
-                    refuse_header(format!(
-                        "column {} of file \"{path}\" has the unknown name \"{shown}\"",
-                        i + 1
-                    ))
-                }
-            },
-        };
-        if columns.contains(&column) {
-            refuse_header(format!("file \"{path}\" has column \"{column}\" twice"));
-        }
-        columns.push(column);
-    }
-    if !columns.contains(&RAW_COLUMNS[0]) {
-        refuse_header(format!("file \"{path}\" has no column \"{}\"", RAW_COLUMNS[0]));
-    }
-    columns
-}
-
-fn refuse_header(message: String) -> ! {
-    raise(
-        PgSqlErrorCode::ERRCODE_BAD_COPY_FILE_FORMAT,
-        message,
         Some(&format!(
-            "The first line must name the columns, separated by commas: {}, and any of {}; an unnamed first column is {ROW_INDEX}.",
-            RAW_COLUMNS[0],
-            RAW_COLUMNS[1..].join(", ")
+            "The server process reads the file, on its machine and as its user. For a file of the client {instead}."
         )),
     )
 }
 
-/// Raises COPY's error with the line that is at fault.
-fn refuse(path: &str, fields: u64, error: &CaughtError) -> ! {
-    let (CaughtError::PostgresError(report)
-    | CaughtError::ErrorReport(report)
-    | CaughtError::RustPanic { ereport: report, .. }) = error;
-    let code = report.sql_error_code();
-    let Some((line, fault)) = find_fault(path, fields) else {
-        raise(code, format!("{} in file \"{path}\"", report.message()), report.hint())
-    };
-    let (what, hint) = match fault {
-        CsvFault::Encoding => (report.message().to_owned(), "Convert the file to UTF-8."),
-        CsvFault::UnclosedQuote => (
-            "a quotation mark is never closed".to_owned(),
-            "Within a quoted field write a quotation mark twice.",
-        ),
-        CsvFault::Fields(have) => (
-            format!("the number of fields is {have}, and {fields} in the header"),
-            "A field with commas or line ends must be quoted, and every quotation mark closed.",
-        ),
-        CsvFault::LineEnd => (
-            "a line end of another kind than the first one".to_owned(),
-            "Use one kind of line end throughout, or quote the field.",
-        ),
-    };
-    raise(code, format!("line {line} of file \"{path}\": {what}"), Some(hint))
+/// What is to be said of the encoding of a file that is refused anyway.
+fn encoding(path: &str, instead: &str) -> String {
+    let mut start = Vec::new();
+    let read = open(path, instead).take(1 << 20).read_to_end(&mut start);
+    match read.ok().and_then(|_| appearance::line_not_utf8(&start)) {
+        Some(line) => {
+            format!(" Line {line} is not UTF-8: it looks like {}.", appearance::not_utf8().what)
+        }
+        None => String::new(),
+    }
 }
 
-fn find_fault(path: &str, fields: u64) -> Option<(u64, CsvFault)> {
-    let mut file = open(path);
-    let mut finder = CsvFaultFinder::new(fields);
-    let mut chunk = vec![0; 1 << 16];
-    loop {
-        check_for_interrupts!();
-        match file.read(&mut chunk) {
-            Ok(0) => return finder.finish(),
-            Ok(len) if finder.feed(&chunk[..len]) => return finder.finish(),
-            Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(_) => return None,
+/// Raises what is wrong with a file, and where.
+pub fn refuse(path: &str, fault: &Fault) -> ! {
+    let bad = PgSqlErrorCode::ERRCODE_BAD_COPY_FILE_FORMAT;
+    let at = |line: &u64, what: &str| format!("line {line} of file \"{path}\": {what}");
+    match fault {
+        Fault::Io(error) => raise(
+            PgSqlErrorCode::ERRCODE_IO_ERROR,
+            format!("could not read file \"{path}\": {error}"),
+            None,
+        ),
+        Fault::Kind(kind) => {
+            raise(bad, format!("file \"{path}\" looks like {}", kind.what), Some(kind.remedy))
         }
+        Fault::Empty => raise(
+            bad,
+            format!("file \"{path}\" is empty"),
+            Some("The first line must name the columns."),
+        ),
+        Fault::Encoding(line) => raise_detailed(
+            PgSqlErrorCode::ERRCODE_CHARACTER_NOT_IN_REPERTOIRE,
+            at(line, "not UTF-8"),
+            format!("It looks like {}.", appearance::not_utf8().what),
+            appearance::not_utf8().remedy,
+        ),
+        Fault::UnclosedQuote(line) => raise(
+            bad,
+            at(line, "a quotation mark is never closed"),
+            Some("Within a quoted field write a quotation mark twice."),
+        ),
+        Fault::Fields { line, have, need } => raise(
+            bad,
+            at(line, &format!("the number of fields is {have}, and {need} in the header")),
+            Some(
+                "A field with delimiters or line ends must be quoted, and every quotation mark closed.",
+            ),
+        ),
+        Fault::TooLong(line) => raise(
+            PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+            at(line, "the record is longer than 16 MB"),
+            Some("Is a quotation mark never closed?"),
+        ),
+        Fault::ZeroByte(line) => raise(
+            bad,
+            at(line, "the record holds a zero byte"),
+            Some("Is the file cut off, or of another kind?"),
+        ),
     }
 }

@@ -17,16 +17,18 @@ fn simulation() -> (Simulation, Vec<Listener>) {
     let mut builder = CatalogueBuilder::default();
     for i in 0..TRACKS {
         let mut draws = Draws::new(i as u64);
-        builder.add(TrackFacts {
-            track_id: &format!("track{i:07}"),
-            artist: &format!("artist {}", draws.below(17_648)),
-            genres: &[names[i % GENRES].as_str()],
-            popularity: Some((100.0 * draws.unit() * draws.unit()) as i32),
-            duration_ms: Some(120_000 + draws.below(240_000) as i32),
-            moods: std::array::from_fn(|_| Some(draws.unit())),
-        });
+        builder
+            .add(TrackFacts {
+                track_id: &format!("track{i:07}"),
+                artist: &format!("artist {}", draws.below(17_648)),
+                genres: &[names[i % GENRES].as_str()],
+                popularity: Some((100.0 * draws.unit() * draws.unit()) as i32),
+                duration_ms: Some(120_000 + draws.below(240_000) as i32),
+                moods: std::array::from_fn(|_| Some(draws.unit())),
+            })
+            .unwrap();
     }
-    let catalogue = builder.build(&options).expect("there are tracks");
+    let catalogue = builder.build(&options, &|| ()).expect("there are tracks");
     let until = START + 120 * DAY;
     let people = people(&catalogue, &PeopleOptions::default(), 0..2000, until, 42, &|| {})
         .expect("the options are in range");
@@ -46,7 +48,7 @@ fn generate(criterion: &mut Criterion) {
     let plays = |workers| {
         sim.run(&listeners, window, workers, &|| {}, |next| {
             let (mut some, mut n) = (Vec::new(), 0);
-            while next(&mut some) {
+            while next(&mut some).unwrap() {
                 n += some.len();
             }
             n

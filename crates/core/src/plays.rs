@@ -9,7 +9,10 @@
 
 use std::collections::HashMap;
 
-use crate::{Error, Interrupt, Result};
+use crate::{Interrupt, Result, memory};
+
+/// What memory is asked for.
+const WHAT: &str = "plays and what they are counted by";
 
 /// What plays are counted by.
 pub const DIMENSIONS: [&str; 5] = ["track", "artist", "genre", "popularity", "day"];
@@ -56,28 +59,29 @@ struct Numbers {
 }
 
 impl Numbers {
-    fn get(&mut self, text: &str) -> u32 {
+    fn get(&mut self, text: &str) -> Result<u32> {
         // Plays often come by user: the last one again.
         if self.last.0 == text && !self.of.is_empty() {
-            return self.last.1;
+            return Ok(self.last.1);
         }
         let next = self.of.len() as u32;
         let number = match self.of.get(text) {
             Some(&number) => number,
-            None => *self.of.entry(text.to_owned()).or_insert(next),
+            None => {
+                memory::reserve_in(&mut self.of, WHAT)?;
+                *self.of.entry(memory::owned(text, WHAT)?).or_insert(next)
+            }
         };
-        self.last.0.clear();
-        self.last.0.push_str(text);
-        self.last.1 = number;
-        number
+        self.last = (memory::owned(text, WHAT)?, number);
+        Ok(number)
     }
 
-    fn names(self) -> Vec<String> {
-        let mut names = vec![String::new(); self.of.len()];
+    fn names(self) -> Result<Vec<String>> {
+        let mut names = memory::filled(String::new(), self.of.len(), WHAT)?;
         for (name, number) in self.of {
             names[number as usize] = name;
         }
-        names
+        Ok(names)
     }
 }
 
@@ -102,17 +106,12 @@ impl PlayCounter {
         played_at: i64,
         skipped: Option<bool>,
     ) -> Result<()> {
-        if self.plays.len() == self.plays.capacity() && self.plays.try_reserve(1).is_err() {
-            let bytes = 2 * self.plays.len() * size_of::<Play>();
-            return Err(Error::OutOfMemory { what: "plays", bytes });
-        }
         let next = self.days.len() as u32;
         let day =
             *self.days.entry(played_at.div_euclid(MICROSECONDS_A_DAY) + EPOCH).or_insert(next);
-        let (user, track) = (self.users.get(user_id), self.tracks.get(track_id));
+        let (user, track) = (self.users.get(user_id)?, self.tracks.get(track_id)?);
         let skipped = skipped.map_or(2, u8::from);
-        self.plays.push(Play { user, track, day, skipped });
-        Ok(())
+        memory::push(&mut self.plays, Play { user, track, day, skipped }, WHAT)
     }
 
     /// The tallies of every name that was played, in no particular order. `names`
@@ -122,29 +121,34 @@ impl PlayCounter {
     /// [`Error::OutOfMemory`] where there is no room to sort the plays.
     pub fn count(self, names: impl Fn(&str) -> Names, interrupt: Interrupt) -> Result<Vec<Tally>> {
         let plays = by_user(self.plays, self.users.of.len(), interrupt)?;
-        let track_names = self.tracks.names();
+        let track_names = self.tracks.names()?;
+        interrupt();
         let mut of_names = [Numbers::default(), Numbers::default(), Numbers::default()];
         // By track: its number in each dimension but day.
-        let numbers: Vec<[Option<u32>; 4]> = track_names
-            .iter()
-            .zip(0..)
-            .map(|(track, number)| {
-                let mut numbers = [Some(number), None, None, None];
-                for ((slot, of), name) in
-                    numbers[1..].iter_mut().zip(&mut of_names).zip(names(track))
-                {
-                    *slot = name.map(|name| of.get(&name));
-                }
-                numbers
-            })
-            .collect();
+        let mut numbers: Vec<[Option<u32>; 4]> = Vec::new();
+        memory::reserve(&mut numbers, track_names.len(), WHAT)?;
+        for (track, number) in track_names.iter().zip(0..) {
+            if number % 4096 == 0 {
+                interrupt();
+            }
+            let mut of_track = [Some(number), None, None, None];
+            for ((slot, of), name) in of_track[1..].iter_mut().zip(&mut of_names).zip(names(track))
+            {
+                *slot = name.map(|name| of.get(&name)).transpose()?;
+            }
+            numbers.push(of_track);
+        }
         let mut day_names = vec![String::new(); self.days.len()];
         for (day, number) in self.days {
             day_names[number as usize] = day.to_string();
         }
         let [artists, genres, popularities] = of_names.map(Numbers::names);
-        let all_names = [track_names, artists, genres, popularities, day_names];
-        let mut counts = all_names.each_ref().map(|names| vec![Count::default(); names.len()]);
+        let all_names = [track_names, artists?, genres?, popularities?, day_names];
+        let mut counts = Vec::with_capacity(all_names.len());
+        for names in &all_names {
+            counts.push(memory::filled(Count::default(), names.len(), WHAT)?);
+        }
+        interrupt();
         for chunk in plays.chunks(1 << 16) {
             interrupt();
             for play in chunk {
@@ -168,7 +172,8 @@ impl PlayCounter {
                 skip_known: count.skip_known,
             })
         };
-        Ok(DIMENSIONS.into_iter().zip(all_names).zip(counts).flat_map(tallies).collect())
+        let all = DIMENSIONS.into_iter().zip(all_names).zip(counts).flat_map(tallies);
+        memory::collected(all, WHAT)
     }
 }
 
@@ -202,19 +207,16 @@ fn by_user(plays: Vec<Play>, users: usize, interrupt: Interrupt) -> Result<Vec<P
     if plays.is_sorted_by_key(|play| play.user) {
         return Ok(plays);
     }
-    let mut starts = vec![0usize; users + 1];
+    let mut starts = memory::filled(0usize, users + 1, WHAT)?;
+    interrupt();
     for play in &plays {
         starts[play.user as usize + 1] += 1;
     }
     for user in 0..users {
         starts[user + 1] += starts[user];
     }
-    let mut sorted = Vec::new();
-    if sorted.try_reserve_exact(plays.len()).is_err() {
-        let bytes = plays.len() * size_of::<Play>();
-        return Err(Error::OutOfMemory { what: "plays", bytes });
-    }
-    sorted.resize(plays.len(), Play::default());
+    interrupt();
+    let mut sorted = memory::filled(Play::default(), plays.len(), WHAT)?;
     for chunk in plays.chunks(1 << 16) {
         interrupt();
         for play in chunk {

@@ -23,19 +23,21 @@ fn measure(
         })
         .collect();
     let genres_of = |track: u32| sim.catalogue().genres_of(track);
-    let mut report = Report::new(&users, sim.catalogue().len(), genres_of, options);
+    let mut report = Report::new(&users, sim.catalogue().len(), genres_of, options).unwrap();
     let plays = all(&sim, &listeners, (START, START + 120 * DAY), 0);
     for play in &plays {
-        report.add(ReportedPlay {
-            user: play.user,
-            track: Some(play.track),
-            played_at: play.played_at,
-            ms_played: Some(play.ms_played),
-            skipped: Some(play.skipped),
-            session: Some(play.session),
-        });
+        report
+            .add(ReportedPlay {
+                user: play.user,
+                track: Some(play.track),
+                played_at: play.played_at,
+                ms_played: Some(play.ms_played),
+                skipped: Some(play.skipped),
+                session: Some(play.session),
+            })
+            .unwrap();
     }
-    (plays.len(), report.finish())
+    (plays.len(), report.finish().unwrap())
 }
 
 fn missed(rows: &[Metric]) -> Vec<String> {
@@ -91,10 +93,19 @@ fn the_mean_of_events_is_met_also_by_light_listeners() {
 }
 
 #[test]
+fn few_plays_are_measured_and_not_judged() {
+    let options = SimulationOptions { events_per_user: 20, ..Default::default() };
+    let (plays, rows) = measure(catalogue(3000, 30, &options), &options, 300, 1);
+    assert!(plays < 100_000);
+    assert!(rows.iter().filter(|row| row.measured.is_some()).count() > 20);
+    assert!(rows.iter().all(|row| row.within().is_none()), "{rows:?}");
+}
+
+#[test]
 fn an_empty_report_has_no_measures() {
     let options = SimulationOptions::default();
     let genres_of = |_: u32| -> &'static [u32] { &[] };
-    let rows = Report::new(&[], 10, genres_of, &options).finish();
+    let rows = Report::new(&[], 10, genres_of, &options).unwrap().finish().unwrap();
     assert_eq!(rows.len(), 27);
     assert!(rows.iter().all(|row| row.measured.is_none() && row.within().is_none()), "{rows:?}");
 }

@@ -186,16 +186,18 @@ fn one_track_one_genre_and_no_genre_give_rows() {
         let options = SimulationOptions::default();
         let mut builder = CatalogueBuilder::default();
         for i in 0..tracks {
-            builder.add(TrackFacts {
-                track_id: &format!("t{i}"),
-                artist: "a",
-                genres: &["rock"][..genres],
-                popularity: None,
-                duration_ms: None,
-                moods: [None; 4],
-            });
+            builder
+                .add(TrackFacts {
+                    track_id: &format!("t{i}"),
+                    artist: "a",
+                    genres: &["rock"][..genres],
+                    popularity: None,
+                    duration_ms: None,
+                    moods: [None; 4],
+                })
+                .unwrap();
         }
-        let catalogue = builder.build(&options).unwrap();
+        let catalogue = builder.build(&options, &|| ()).unwrap();
         let (_, listeners) = listeners(&catalogue, 20, 42);
         let sim = Simulation::calibrate(catalogue, options, &listeners, START, &|| {}).unwrap();
         let plays = all(&sim, &listeners, (START, START + 120 * DAY), 0);
@@ -223,7 +225,7 @@ fn weekends_are_where_the_calendar_has_them() {
 #[test]
 fn no_tracks_and_no_users_are_refused() {
     let options = SimulationOptions::default();
-    let none = CatalogueBuilder::default().build(&options).unwrap_err();
+    let none = CatalogueBuilder::default().build(&options, &|| ()).unwrap_err();
     assert_eq!(none.to_string(), "at least 1 tracks are needed, not 0");
     let catalogue = catalogue(10, 1, &options);
     let none = Simulation::calibrate(catalogue, options, &[], START, &|| {}).unwrap_err();
@@ -258,7 +260,7 @@ fn a_check_that_unwinds_ends_the_run_on_any_number_of_threads() {
             };
             sim.run(&listeners, (START, START + 400 * DAY), workers, &check, |next| {
                 let mut plays = Vec::new();
-                while next(&mut plays) {
+                while next(&mut plays).unwrap() {
                     visited.set(visited.get() + plays.len());
                 }
             });

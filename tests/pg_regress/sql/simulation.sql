@@ -60,10 +60,13 @@ SELECT sparkify.generate_events(50, 120, '2024-03-07 14:00') > 0 AS written;
 SELECT sparkify.generate_events(50, 120, '2024-05-01') > 0 AS written;
 (TABLE straight EXCEPT TABLE sparkify.listening_events) UNION ALL (TABLE sparkify.listening_events EXCEPT TABLE straight);
 SELECT count(*) = (SELECT count(*) FROM straight) AS as_many FROM sparkify.listening_events;
--- Who comes later arrives where the clock stands; a user of the application's own gets a taste.
+-- Who comes later arrives where the clock stands; a user of the application's own gets plays,
+-- and a taste, where that is asked for.
 INSERT INTO sparkify.users (user_id, genre_weights) VALUES ('own', '{"genre 7": 2, "polka": 1, "genre 8": "much"}');
 SELECT sparkify.generate_users(301);
-SELECT sparkify.generate_events(50, 120, '2024-07-01') > 0 AS written;
+SELECT sparkify.generate_events(50, 120, '2024-06-01') > 0 AS written;
+SELECT count(*) AS of_own FROM sparkify.listening_events WHERE user_id = 'own';
+SELECT sparkify.generate_events(50, 120, '2024-07-01', include_real_users => true) > 0 AS written;
 SELECT user_id, arrives_at, genre_weights ->> 'genre 7' > '0.8' AS declared_first FROM sparkify.simulated_tastes
 WHERE user_id IN ('own', 'user_000301') ORDER BY user_id;
 SELECT bool_and(played_at >= '2024-05-01') FROM sparkify.listening_events WHERE user_id IN ('own', 'user_000301');

@@ -8,6 +8,8 @@
 pub mod data;
 pub mod gate;
 pub mod pipeline;
+pub mod random;
+pub mod values;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -115,7 +115,7 @@ fn scheduling_again_updates(client: &mut Client) {
              'the extension sparkify is gone: unschedule this job'; ELSE {work} END IF; END $job$"
         )
     };
-    let pipeline = job("CALL sparkify.run_pipeline(dims => 64, n => 10);");
+    let pipeline = job("CALL sparkify.run_pipeline(n => 10);");
     let refresh = job(
         "PERFORM sparkify.refresh_recommendations(n => 10); PERFORM sparkify.refresh_summaries();",
     );

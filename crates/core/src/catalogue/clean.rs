@@ -26,6 +26,10 @@ use sparkify_formats::value;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::track::{EXPLICIT, FEATURES, RAW_COLUMNS, Track};
+use crate::{Interrupt, Result, memory};
+
+/// What memory is asked for.
+const WHAT: &str = "raw rows and the tracks that come of them";
 
 /// One raw row, in the order of [`RAW_COLUMNS`]; `None` and the empty text are the same.
 pub type RawTrack<'a> = [Option<&'a str>; RAW_COLUMNS.len()];
@@ -124,19 +128,22 @@ pub struct Cleaner {
 }
 
 /// The hash that stands for a row: equal for rows whose columns are all equal.
-#[must_use]
-pub fn row_hash(row: &RawTrack) -> u128 {
+///
+/// # Errors
+/// [`crate::Error::OutOfMemory`] for a row that is too long.
+pub fn row_hash(row: &RawTrack) -> Result<u128> {
     hash_into(row, &mut Vec::with_capacity(512))
 }
 
-fn hash_into(row: &RawTrack, bytes: &mut Vec<u8>) -> u128 {
+fn hash_into(row: &RawTrack, bytes: &mut Vec<u8>) -> Result<u128> {
     bytes.clear();
     for value in row {
         let value = value.unwrap_or_default();
+        memory::reserve(bytes, value.len().saturating_add(8), WHAT)?;
         bytes.extend_from_slice(&(value.len() as u64).to_le_bytes());
         bytes.extend_from_slice(value.as_bytes());
     }
-    xxh3_128(bytes)
+    Ok(xxh3_128(bytes))
 }
 
 impl Cleaner {
@@ -148,9 +155,12 @@ impl Cleaner {
 
     /// Reads a row of a delivery; newer deliveries have greater numbers. Its index, if it
     /// came with one, is kept where the row is refused and plays no part otherwise.
-    pub fn push(&mut self, row: &RawTrack, row_index: Option<&str>, delivery: i64) {
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`] where there is no room for another row.
+    pub fn push(&mut self, row: &RawTrack, row_index: Option<&str>, delivery: i64) -> Result<()> {
         self.read += 1;
-        let hash = hash_into(row, &mut self.bytes);
+        let hash = hash_into(row, &mut self.bytes)?;
         let text = |column: usize| row[column].and_then(value::present);
         let artists = text(ARTISTS).map(|artists| value::list(artists, &ARTIST_DIVIDERS));
         let artists = artists.unwrap_or_default();
@@ -161,7 +171,7 @@ impl Cleaner {
             fault(text(TRACK_ID), text(TRACK_NAME)),
         ) else {
             self.rows_refused += 1;
-            if self.refused.insert(hash) {
+            if memory::add(&mut self.refused, hash, WHAT)? {
                 let needed = [
                     ("track_id", text(TRACK_ID).is_none()),
                     ("artists", artists.is_empty()),
@@ -170,21 +180,24 @@ impl Cleaner {
                 let lacking: Vec<_> =
                     needed.iter().filter(|(_, lacks)| *lacks).map(|(name, _)| *name).collect();
                 let reason = fault(text(TRACK_ID), text(TRACK_NAME));
-                self.refusals.push(Refusal {
-                    row_index: row_index.map(str::to_owned),
-                    row: row.iter().map(|value| value.map(str::to_owned)).collect(),
+                let refusal = Refusal {
+                    row_index: owned(row_index)?,
+                    row: row.iter().map(|value| owned(*value)).collect::<Result<_>>()?,
                     reason: reason.unwrap_or_else(|| format!("no {}", lacking.join(", no "))),
-                });
+                };
+                memory::push(&mut self.refusals, refusal, WHAT)?;
             }
-            return;
+            return Ok(());
         };
         let track_id = value::track_id(track_id).unwrap_or(track_id);
         // The same row in another delivery is another row.
         let in_delivery =
             u128::from(delivery as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
-        if !self.seen.insert(hash ^ in_delivery) {
-            return;
+        if !memory::add(&mut self.seen, hash ^ in_delivery, WHAT)? {
+            return Ok(());
         }
+        memory::reserve_in(&mut self.places, WHAT)?;
+        memory::reserve(&mut self.tracks, 1, WHAT)?;
         let genres = text(GENRE).map(|genres| value::list(genres, &GENRE_DIVIDERS));
         let genres = genres.unwrap_or_default();
         let genre = genres.first().map(AsRef::as_ref);
@@ -224,11 +237,14 @@ impl Cleaner {
                 }
             }
         }
+        Ok(())
     }
 
     /// The catalogue of the rows read.
-    #[must_use]
-    pub fn finish(self) -> Cleaned {
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`] where there is no room to sort the tracks.
+    pub fn finish(self, interrupt: Interrupt) -> Result<Cleaned> {
         let merged = self.tracks;
         let columns = FEATURES.iter().map(|feature| feature.name).chain([EXPLICIT]);
         let repaired = columns
@@ -238,7 +254,7 @@ impl Cleaner {
             })
             .collect();
         let distinct = self.seen.len() as u64;
-        Cleaned {
+        Ok(Cleaned {
             read: self.read,
             refused: self.rows_refused,
             exact_duplicates: self.read - self.rows_refused - distinct,
@@ -247,25 +263,32 @@ impl Cleaner {
             failed_analyses: merged.iter().filter(|m| m.failed).count() as u64,
             repaired,
             refusals: self.refusals,
-            tracks: in_order(merged),
-        }
+            tracks: in_order(merged, interrupt)?,
+        })
     }
 }
 
 /// The tracks by id. Places are sorted, since tracks are large to move about,
 /// with the first bytes of the ids beside them, since the rest lies far away.
-fn in_order(merged: Vec<Merged>) -> Vec<Track> {
-    let mut tracks: Vec<Option<Track>> =
-        merged.into_iter().map(|merged| Some(merged.into_track())).collect();
+fn in_order(merged: Vec<Merged>, interrupt: Interrupt) -> Result<Vec<Track>> {
+    interrupt();
+    let tracks = merged.into_iter().map(|merged| Some(merged.into_track()));
+    let mut tracks: Vec<Option<Track>> = memory::collected(tracks, WHAT)?;
+    interrupt();
     let id = |place: usize| tracks[place].as_ref().map(|track| track.track_id.as_bytes());
-    let mut places: Vec<(u128, usize)> = (0..tracks.len())
-        .map(|place| {
-            let first = id(place).into_iter().flatten().take(16).enumerate();
-            (first.fold(0, |key, (i, byte)| key | u128::from(*byte) << (120 - 8 * i)), place)
-        })
-        .collect();
+    let places = (0..tracks.len()).map(|place| {
+        let first = id(place).into_iter().flatten().take(16).enumerate();
+        (first.fold(0, |key, (i, byte)| key | u128::from(*byte) << (120 - 8 * i)), place)
+    });
+    let mut places: Vec<(u128, usize)> = memory::collected(places, WHAT)?;
+    interrupt();
     places.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| id(a.1).cmp(&id(b.1))));
-    places.into_iter().filter_map(|(_, place)| tracks[place].take()).collect()
+    interrupt();
+    memory::collected(places.into_iter().filter_map(|(_, place)| tracks[place].take()), WHAT)
+}
+
+fn owned(text: Option<&str>) -> Result<Option<String>> {
+    text.map(|text| memory::owned(text, WHAT)).transpose()
 }
 
 /// Whether a row is to be kept rather than the one kept so far.

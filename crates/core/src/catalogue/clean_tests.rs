@@ -17,8 +17,8 @@ fn row<'a>(changes: &[(&str, &'a str)]) -> RawTrack<'a> {
 
 fn clean(rows: &[RawTrack]) -> Cleaned {
     let mut cleaner = Cleaner::new();
-    rows.iter().for_each(|row| cleaner.push(row, None, 1));
-    cleaner.finish()
+    rows.iter().for_each(|row| cleaner.push(row, None, 1).unwrap());
+    cleaner.finish(&|| ()).unwrap()
 }
 
 fn repaired(cleaned: &Cleaned) -> Vec<(&str, u64)> {
@@ -272,9 +272,9 @@ fn the_newest_delivery_of_an_id_wins() {
         (2, &[("popularity", "5"), ("track_genre", "newer")]),
         (1, &[("track_id", "t2"), ("track_genre", "old")]),
     ] {
-        cleaner.push(&row(changes), None, delivery);
+        cleaner.push(&row(changes), None, delivery).unwrap();
     }
-    let cleaned = cleaner.finish();
+    let cleaned = cleaner.finish(&|| ()).unwrap();
     let track = &cleaned.tracks[0];
     assert_eq!((track.feature("popularity"), track.feature("tempo")), (Some(10.0), None));
     assert_eq!(
@@ -325,17 +325,19 @@ fn owned_row() -> impl Strategy<Value = OwnedRow> {
 fn clean_deliveries(rows: &[(OwnedRow, i64)]) -> Cleaned {
     let mut cleaner = Cleaner::new();
     for (row, delivery) in rows {
-        cleaner.push(&std::array::from_fn(|column| row[column].as_deref()), None, *delivery);
+        cleaner
+            .push(&std::array::from_fn(|column| row[column].as_deref()), None, *delivery)
+            .unwrap();
     }
-    cleaner.finish()
+    cleaner.finish(&|| ()).unwrap()
 }
 
 fn clean_owned(rows: &[OwnedRow]) -> Cleaned {
     let mut cleaner = Cleaner::new();
     for row in rows {
-        cleaner.push(&std::array::from_fn(|column| row[column].as_deref()), None, 1);
+        cleaner.push(&std::array::from_fn(|column| row[column].as_deref()), None, 1).unwrap();
     }
-    cleaner.finish()
+    cleaner.finish(&|| ()).unwrap()
 }
 
 /// The rows a track would be delivered as: one for each genre.

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::quartiles::{Fences, fences_of, quantile};
+use super::quartiles::{Fences, fences_of, known, quantile};
+use crate::{Result, memory};
 
 /// A numeric column; statistics are `None` where too few values are known.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,9 +29,11 @@ pub struct Summary {
 }
 
 /// Summarises a column. O(n log n).
-#[must_use]
-pub fn summarise(column: &[f64]) -> Summary {
-    let mut known: Vec<f64> = column.iter().copied().filter(|value| !value.is_nan()).collect();
+///
+/// # Errors
+/// [`crate::Error::OutOfMemory`] for a column that is too long.
+pub fn summarise(column: &[f64]) -> Result<Summary> {
+    let mut known = known(column)?;
     known.sort_unstable_by(f64::total_cmp);
     let n = known.len() as f64;
     let mean = (!known.is_empty()).then(|| known.iter().sum::<f64>() / n);
@@ -46,7 +49,7 @@ pub fn summarise(column: &[f64]) -> Summary {
         _ => None,
     };
     let outside = |fences: Fences| known.iter().filter(|value| !fences.contain(**value)).count();
-    Summary {
+    Ok(Summary {
         rows: column.len() as u64,
         missing: (column.len() - known.len()) as u64,
         zeros: known.iter().filter(|value| **value == 0.0).count() as u64,
@@ -55,7 +58,7 @@ pub fn summarise(column: &[f64]) -> Summary {
         mean,
         stddev,
         outliers: fences_of(&known).map_or(0, outside) as u64,
-    }
+    })
 }
 
 /// A column of text, read value by value. Sixteen bytes a distinct value.
@@ -70,14 +73,18 @@ pub struct TextSummary {
 
 impl TextSummary {
     /// Reads a value.
-    pub fn push(&mut self, value: Option<&str>) {
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`] where there is no room for another value.
+    pub fn push(&mut self, value: Option<&str>) -> Result<()> {
         self.rows += 1;
         match value {
             Some(value) => {
-                self.seen.insert(xxh3_128(value.as_bytes()));
+                memory::add(&mut self.seen, xxh3_128(value.as_bytes()), "distinct values")?;
             }
             None => self.missing += 1,
         }
+        Ok(())
     }
 
     /// Different values read.
@@ -93,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_column_worked_by_hand() {
-        let summary = summarise(&[4.0, f64::NAN, 0.0, 1.0, 1.0, 30.0, -0.0]);
+        let summary = summarise(&[4.0, f64::NAN, 0.0, 1.0, 1.0, 30.0, -0.0]).unwrap();
         // Sorted: 0 0 1 1 4 30; the quartiles stand at 1.25, 2.5 and 3.75.
         assert_eq!(summary.five_numbers, Some([-0.0, 0.25, 1.0, 3.25, 30.0]));
         assert_eq!((summary.rows, summary.missing, summary.zeros), (7, 1, 2));
@@ -107,19 +114,19 @@ mod tests {
 
     #[test]
     fn few_values() {
-        let summary = summarise(&[f64::NAN]);
+        let summary = summarise(&[f64::NAN]).unwrap();
         assert_eq!((summary.five_numbers, summary.mean, summary.stddev), (None, None, None));
-        let summary = summarise(&[2.0]);
+        let summary = summarise(&[2.0]).unwrap();
         assert_eq!(summary.five_numbers, Some([2.0; 5]));
         assert_eq!((summary.mean, summary.stddev), (Some(2.0), None));
-        assert_eq!(summarise(&[]).rows, 0);
+        assert_eq!(summarise(&[]).unwrap().rows, 0);
     }
 
     #[test]
     fn text_counts_what_differs() {
         let mut summary = TextSummary::default();
         for value in [Some("a"), Some("b"), None, Some("a"), Some("")] {
-            summary.push(value);
+            summary.push(value).unwrap();
         }
         assert_eq!((summary.rows, summary.missing, summary.distinct_values()), (5, 1, 3));
     }

@@ -1,5 +1,13 @@
 //! Quantiles, and the fences that Tukey sets by the quartiles.
 
+use crate::{Result, memory};
+
+/// The values that are known, in the order of the column.
+pub(super) fn known(column: &[f64]) -> Result<Vec<f64>> {
+    let known = column.iter().copied().filter(|value| !value.is_nan());
+    memory::collected(known, "the values of a column")
+}
+
 /// The q-quantile of sorted values, 0 ≤ q ≤ 1: linear between the two nearest
 /// (definition 7 of Hyndman and Fan). `None` without values.
 #[must_use]

@@ -3,7 +3,7 @@
 use super::activity::{MOST_A_DAY, presence, rate, relative_rate};
 use super::skip::{LAMERE_SKIPPED, by_age};
 use super::{Catalogue, DAY, Listener, Simulation, SimulationOptions, Walk, Workspace};
-use crate::{Error, Interrupt, Result};
+use crate::{Error, Interrupt, Result, memory};
 use serde::{Deserialize, Serialize};
 
 /// Users that are sampled for the mean affinity, and plays of each.
@@ -43,8 +43,14 @@ impl Simulation {
             let end = started_at + i64::from(options.days) * DAY;
             (until.min(end) - from.max(started_at)).max(0) as f64 / DAY as f64
         };
-        let present: Vec<(f64, f64)> =
-            listeners.iter().map(|l| (relative_rate(l, &options), days_present(l))).collect();
+        let mut present: Vec<(f64, f64)> = Vec::new();
+        memory::reserve(&mut present, listeners.len(), "users")?;
+        for (at, listener) in listeners.iter().enumerate() {
+            if at % 4096 == 0 {
+                check();
+            }
+            present.push((relative_rate(listener, &options), days_present(listener)));
+        }
         check();
         let calibration = Calibration {
             plays_a_day: plays_a_day(&present, &options),
@@ -52,7 +58,7 @@ impl Simulation {
             skip: options.skip_rate / LAMERE_SKIPPED,
         };
         let mut sim = Simulation { catalogue, options, calibration, started_at };
-        sim.calibration.affinity = sim.mean_affinity(listeners, check);
+        sim.calibration.affinity = sim.mean_affinity(listeners, check)?;
 
         // The population at hand is not exactly Lamere's; the correction stays small, so
         // that the rates by age keep their places.
@@ -68,7 +74,7 @@ impl Simulation {
         Ok(sim)
     }
 
-    fn mean_affinity(&self, listeners: &[Listener], check: Interrupt<'_>) -> f64 {
+    fn mean_affinity(&self, listeners: &[Listener], check: Interrupt<'_>) -> Result<f64> {
         let stride = listeners.len().div_ceil(SAMPLED.0);
         let mut room = Workspace::default();
         let mut plays = Vec::new();
@@ -83,11 +89,11 @@ impl Simulation {
                 from + (days * DAY as f64) as i64,
                 check,
                 &mut plays,
-            );
+            )?;
             sum += plays.iter().map(|p| f64::from(p.affinity)).sum::<f64>();
             n += plays.len() as f64;
         }
-        if n > 0.0 { sum / n } else { 0.5 }
+        Ok(if n > 0.0 { sum / n } else { 0.5 })
     }
 }
 

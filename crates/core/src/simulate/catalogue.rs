@@ -3,8 +3,15 @@
 
 use super::random::{AliasTable, Draws, noise, text_key};
 use super::{DAY, SimulationOptions};
-use crate::{Error, Result};
-use std::collections::HashMap;
+use crate::{Error, Interrupt, Result, memory};
+use std::collections::{HashMap, HashSet};
+
+/// What memory is asked for.
+const WHAT: &str = "the catalogue that is listened to";
+/// Tracks between two interrupt checks.
+const CHECK_EVERY: usize = 1 << 16;
+/// A track with more genres than this has a set of its own for them.
+const MANY_GENRES: usize = 32;
 
 /// Audio features that a taste can prefer: danceability, energy, acousticness, valence.
 pub const MOODS: [&str; 4] = ["danceability", "energy", "acousticness", "valence"];
@@ -74,6 +81,19 @@ pub struct CatalogueBuilder {
     genre_list: Vec<u32>,
     genre_ids: HashMap<String, u32>,
     artist_ids: HashMap<String, u32>,
+    /// Genres of a track that has very many.
+    seen: HashSet<u32>,
+}
+
+/// The number of a name, which is the next one where the name is new.
+fn number(numbers: &mut HashMap<String, u32>, name: &str) -> Result<u32> {
+    if let Some(&number) = numbers.get(name) {
+        return Ok(number);
+    }
+    let next = numbers.len() as u32;
+    memory::reserve_in(numbers, WHAT)?;
+    numbers.insert(memory::owned(name, WHAT)?, next);
+    Ok(next)
 }
 
 /// The catalogue, ready to be listened to.
@@ -94,73 +114,83 @@ pub struct Catalogue {
 
 impl CatalogueBuilder {
     /// Adds a track; its index is the number of tracks added before.
-    pub fn add(&mut self, facts: TrackFacts<'_>) {
-        let artist_count = self.artist_ids.len() as u32;
-        let artist = match self.artist_ids.get(facts.artist) {
-            Some(&artist) => artist,
-            None => *self.artist_ids.entry(facts.artist.to_owned()).or_insert(artist_count),
-        };
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] where there is no room for another track.
+    pub fn add(&mut self, facts: TrackFacts<'_>) -> Result<()> {
+        let artist = number(&mut self.artist_ids, facts.artist)?;
         let start = self.genre_list.len();
-        let mut add_genre = |name: &str| {
-            let next = self.genre_ids.len() as u32;
-            let genre = match self.genre_ids.get(name) {
-                Some(&genre) => genre,
-                None => *self.genre_ids.entry(name.to_owned()).or_insert(next),
+        let unnamed = facts.genres.is_empty().then_some("");
+        for name in facts.genres.iter().copied().chain(unnamed) {
+            let genre = number(&mut self.genre_ids, name)?;
+            // What was seen within this track stands at its end: few genres are the rule.
+            let seen = if self.genre_list.len() - start < MANY_GENRES {
+                self.genre_list[start..].contains(&genre)
+            } else {
+                !memory::add(&mut self.seen, genre, WHAT)?
             };
-            if !self.genre_list[start..].contains(&genre) {
-                self.genre_list.push(genre);
+            if !seen {
+                memory::push(&mut self.genre_list, genre, WHAT)?;
+                if self.genre_list.len() - start == MANY_GENRES {
+                    self.seen.clear();
+                    self.seen.extend(&self.genre_list[start..]);
+                }
             }
-        };
-        if facts.genres.is_empty() {
-            add_genre("");
         }
-        facts.genres.iter().for_each(|name| add_genre(name));
-        self.genre_ends.push(self.genre_list.len() as u32);
-        self.tracks.push(Track {
+        memory::push(&mut self.genre_ends, self.genre_list.len() as u32, WHAT)?;
+        let track = Track {
             z: [0.0; 4],
             key: text_key(facts.track_id, 0),
             duration_ms: facts.duration_ms.unwrap_or(0),
             artist,
-        });
-        self.popularity.push(facts.popularity.unwrap_or(0));
-        self.moods.push(facts.moods);
+        };
+        memory::push(&mut self.tracks, track, WHAT)?;
+        memory::push(&mut self.popularity, facts.popularity.unwrap_or(0), WHAT)?;
+        memory::push(&mut self.moods, facts.moods, WHAT)
     }
 
     /// Finishes the catalogue. O(tracks log tracks).
     ///
     /// # Errors
-    /// [`Error::TooFew`] without tracks.
-    pub fn build(mut self, options: &SimulationOptions) -> Result<Catalogue> {
+    /// [`Error::TooFew`] without tracks, [`Error::OutOfMemory`].
+    pub fn build(
+        mut self,
+        options: &SimulationOptions,
+        interrupt: Interrupt<'_>,
+    ) -> Result<Catalogue> {
         if self.tracks.is_empty() {
             return Err(Error::TooFew { what: "tracks", have: 0, need: 1 });
         }
-        self.standardise_moods();
+        self.standardise_moods()?;
         self.fill_durations();
-        let rank = self.ranks();
-        let mut members: Vec<Vec<u32>> = vec![Vec::new(); self.genre_ids.len()];
-        for &track in &rank {
+        interrupt();
+        let rank = self.ranks()?;
+        let mut members: Vec<Vec<u32>> = memory::filled(Vec::new(), self.genre_ids.len(), WHAT)?;
+        for (at, &track) in rank.iter().enumerate() {
+            if at % CHECK_EVERY == 0 {
+                interrupt();
+            }
             for &genre in self.genres_of(track as usize) {
-                members[genre as usize].push(track);
+                memory::push(&mut members[genre as usize], track, WHAT)?;
             }
         }
-        let mut names = vec![String::new(); members.len()];
-        for (name, &id) in &self.genre_ids {
-            names[id as usize].clone_from(name);
+        let genre_names = names(&self.genre_ids)?;
+        let mut genres: Vec<Genre> = Vec::new();
+        memory::reserve(&mut genres, genre_names.len(), WHAT)?;
+        for (at, (name, tracks)) in genre_names.into_iter().zip(members).enumerate() {
+            if at % 16 == 0 {
+                interrupt();
+            }
+            genres.push(self.genre(name, tracks, options)?);
         }
-        let genres: Vec<Genre> = names
-            .into_iter()
-            .zip(members)
-            .map(|(name, tracks)| self.genre(name, tracks, options))
-            .collect();
-        let mut played = vec![false; self.tracks.len()];
+        let mut played = memory::filled(false, self.tracks.len(), WHAT)?;
         genres.iter().flat_map(|g| &g.tracks).for_each(|&t| played[t as usize] = true);
 
-        let pulls: Vec<f64> = genres.iter().map(Genre::pull).collect();
-        let mut artist_names = vec![String::new(); self.artist_ids.len()];
-        for (name, &id) in &self.artist_ids {
-            artist_names[id as usize].clone_from(name);
-        }
-        let mut artist_ends = vec![0u32; artist_names.len()];
+        let pulls = memory::collected(genres.iter().map(Genre::pull), WHAT)?;
+        interrupt();
+        let artist_names = names(&self.artist_ids)?;
+        interrupt();
+        let mut artist_ends = memory::filled(0u32, artist_names.len(), WHAT)?;
         for (track, _) in self.tracks.iter().zip(&played).filter(|(_, played)| **played) {
             artist_ends[track.artist as usize] += 1;
         }
@@ -170,7 +200,7 @@ impl CatalogueBuilder {
             sum += *end;
             *end = start;
         }
-        let mut artist_tracks = vec![0u32; sum as usize];
+        let mut artist_tracks = memory::filled(0u32, sum as usize, WHAT)?;
         for &track in rank.iter().filter(|&&t| played[t as usize]) {
             let end = &mut artist_ends[self.tracks[track as usize].artist as usize];
             artist_tracks[*end as usize] = track;
@@ -187,7 +217,7 @@ impl CatalogueBuilder {
             artist_ends,
             artist_tracks,
             drift: options.popularity_drift,
-            genre_table: AliasTable::new(&pulls),
+            genre_table: AliasTable::new(&pulls)?,
         })
     }
 
@@ -196,31 +226,37 @@ impl CatalogueBuilder {
     }
 
     /// Tracks by falling popularity, ties in an order of their own.
-    fn ranks(&self) -> Vec<u32> {
-        let mut rank: Vec<u32> = (0..self.tracks.len() as u32).collect();
-        rank.sort_by_key(|&t| {
+    fn ranks(&self) -> Result<Vec<u32>> {
+        let mut rank = memory::collected(0..self.tracks.len() as u32, WHAT)?;
+        // Of no two the keys are equal.
+        rank.sort_unstable_by_key(|&t| {
             (std::cmp::Reverse(self.popularity[t as usize]), self.tracks[t as usize].key, t)
         });
-        rank
+        Ok(rank)
     }
 
-    fn genre(&self, name: String, mut tracks: Vec<u32>, options: &SimulationOptions) -> Genre {
+    fn genre(
+        &self,
+        name: String,
+        mut tracks: Vec<u32>,
+        options: &SimulationOptions,
+    ) -> Result<Genre> {
         let sum: f64 = tracks.iter().map(|&t| f64::from(self.popularity[t as usize])).sum();
         let popularity = sum / tracks.len() as f64;
         let played = (tracks.len() as f64 * (1.0 - options.unplayed_share)).ceil() as usize;
         tracks.truncate(played.max(1));
         let shift = FLAT_HEAD.0 + FLAT_HEAD.1 * tracks.len() as f64;
-        let weights: Vec<f64> = (1..=tracks.len())
-            .map(|rank| libm::pow(rank as f64 + shift, -options.popularity_exponent))
-            .collect();
-        let total: f64 = weights.iter().sum();
-        let table = AliasTable::new(&weights);
-        let shares = weights.iter().map(|w| w / total).collect();
-        Genre { key: text_key(&name, 0), name, tracks, shares, table, popularity }
+        let weights = (1..=tracks.len())
+            .map(|rank| libm::pow(rank as f64 + shift, -options.popularity_exponent));
+        let mut shares = memory::collected(weights, WHAT)?;
+        let total: f64 = shares.iter().sum();
+        let table = AliasTable::new(&shares)?;
+        shares.iter_mut().for_each(|share| *share /= total);
+        Ok(Genre { key: text_key(&name, 0), name, tracks, shares, table, popularity })
     }
 
-    fn standardise_moods(&mut self) {
-        let mut sums = vec![[[0.0f64; 3]; 4]; self.genre_ids.len()];
+    fn standardise_moods(&mut self) -> Result<()> {
+        let mut sums = memory::filled([[0.0f64; 3]; 4], self.genre_ids.len(), WHAT)?;
         for (track, moods) in self.moods.iter().enumerate() {
             let genre = self.genres_of(track)[0] as usize;
             for (sum, mood) in sums[genre].iter_mut().zip(moods) {
@@ -240,6 +276,7 @@ impl CatalogueBuilder {
                 }
             }
         }
+        Ok(())
     }
 
     fn fill_durations(&mut self) {
@@ -327,6 +364,15 @@ impl Catalogue {
             1.0 - self.drift * noise(track.key, time as f64 / (POPULARITY_EPOCH * DAY as f64));
         left * left
     }
+}
+
+/// Names in the order of their numbers.
+fn names(numbers: &HashMap<String, u32>) -> Result<Vec<String>> {
+    let mut names = memory::filled(String::new(), numbers.len(), WHAT)?;
+    for (name, &number) in numbers {
+        names[number as usize] = memory::owned(name, WHAT)?;
+    }
+    Ok(names)
 }
 
 #[inline]

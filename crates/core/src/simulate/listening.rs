@@ -15,7 +15,7 @@ use super::random::{Draws, key};
 use super::skip::{WEEKEND, by_age, skipped_after};
 use super::taste::{Leaning, Listener};
 use super::{DAY, Play, Simulation};
-use crate::Interrupt;
+use crate::{Interrupt, Result, memory};
 
 /// Mean plays of a discovery.
 const PLAYS_OF_A_DISCOVERY: f64 = 9.0;
@@ -32,6 +32,8 @@ const TRIES: usize = 8;
 /// A track is not played again within this many plays of a session.
 const RECENT: usize = 6;
 const SLOTS_KEPT: usize = 512;
+/// Plays that there is room for before a day is simulated.
+const ROOM_FOR_A_DAY: usize = 1024;
 
 #[derive(Debug, Clone, Copy)]
 struct Slot {
@@ -92,18 +94,29 @@ impl<'a> Walk<'a> {
     }
 
     /// Appends the plays that start in [from, until), in the order of time.
-    pub fn plays(&mut self, from: i64, until: i64, check: Interrupt<'_>, out: &mut Vec<Play>) {
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`] where there is no room for them.
+    pub fn plays(
+        &mut self,
+        from: i64,
+        until: i64,
+        check: Interrupt<'_>,
+        out: &mut Vec<Play>,
+    ) -> Result<()> {
         let (arrives, leaves) = presence(self.listener, &self.sim.options, self.sim.started_at);
         let (from, until) = (from.max(arrives), until.min(leaves));
         if from >= until {
-            return;
+            return Ok(());
         }
         for day in day_of(from)..=day_of(until - 1) {
             if day & 31 == 0 {
                 check();
             }
+            memory::reserve(out, ROOM_FOR_A_DAY, "simulated plays")?;
             self.day(day, from, until, out);
         }
+        Ok(())
     }
 
     fn day(&mut self, day: i64, from: i64, until: i64, out: &mut Vec<Play>) {

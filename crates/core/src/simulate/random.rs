@@ -6,6 +6,8 @@
 //! generator. Logarithms and exponentials come from the `libm` crate, which is
 //! plain arithmetic: the same bits on every machine.
 
+use crate::{Result, memory};
+
 /// Step of the counter: 2^64 divided by the golden ratio, odd.
 const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
 
@@ -137,16 +139,25 @@ pub struct AliasTable {
 
 impl AliasTable {
     /// Builds the table in O(n) (Vose 1991). Weights are finite, not negative and not all zero.
-    pub fn new(weights: &[f64]) -> Self {
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`] for too many.
+    pub fn new(weights: &[f64]) -> Result<Self> {
+        const WHAT: &str = "a table of weights";
         let n = weights.len();
         let total: f64 = weights.iter().sum();
-        let mut scaled: Vec<f64> = weights.iter().map(|w| w / total * n as f64).collect();
-        let mut columns = vec![(u32::MAX, 0u32); n];
+        let mut scaled = memory::collected(weights.iter().map(|w| w / total * n as f64), WHAT)?;
+        let mut columns = memory::filled((u32::MAX, 0u32), n, WHAT)?;
         for (i, column) in columns.iter_mut().enumerate() {
             column.1 = i as u32;
         }
-        let (mut small, mut large): (Vec<usize>, Vec<usize>) =
-            (0..n).partition(|&i| scaled[i] < 1.0);
+        // Each may come to hold all but one of them.
+        let (mut small, mut large) = (Vec::new(), Vec::new());
+        memory::reserve(&mut small, n, WHAT)?;
+        memory::reserve(&mut large, n, WHAT)?;
+        for (i, share) in scaled.iter().enumerate() {
+            if *share < 1.0 { &mut small } else { &mut large }.push(i);
+        }
         while let (Some(&s), Some(&l)) = (small.last(), large.last()) {
             small.pop();
             columns[s] = ((scaled[s] * u32::MAX as f64) as u32, l as u32);
@@ -156,7 +167,7 @@ impl AliasTable {
                 small.push(l);
             }
         }
-        AliasTable { columns }
+        Ok(AliasTable { columns })
     }
 
     /// Draws an index.
@@ -176,7 +187,7 @@ mod tests {
     #[test]
     fn alias_table_draws_by_weight_and_never_a_zero() {
         let weights = [0.0, 1.0, 2.0, 0.0, 5.0];
-        let table = AliasTable::new(&weights);
+        let table = AliasTable::new(&weights).unwrap();
         let mut draws = Draws::new(7);
         let mut counts = [0usize; 5];
         for _ in 0..80_000 {

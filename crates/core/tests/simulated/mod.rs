@@ -18,16 +18,18 @@ pub fn catalogue(tracks: usize, genres: usize, options: &SimulationOptions) -> C
             own.push(names[draws.below(genres)].as_str());
         }
         let of_genre = draws.below(1 + tracks / genres / 5);
-        builder.add(TrackFacts {
-            track_id: &format!("track{i:07}"),
-            artist: &format!("artist {}", (i % genres) * 1000 + of_genre),
-            genres: &own,
-            popularity: Some((100.0 * draws.unit() * draws.unit()) as i32),
-            duration_ms: Some(120_000 + draws.below(240_000) as i32),
-            moods: std::array::from_fn(|_| Some(draws.unit())),
-        });
+        builder
+            .add(TrackFacts {
+                track_id: &format!("track{i:07}"),
+                artist: &format!("artist {}", (i % genres) * 1000 + of_genre),
+                genres: &own,
+                popularity: Some((100.0 * draws.unit() * draws.unit()) as i32),
+                duration_ms: Some(120_000 + draws.below(240_000) as i32),
+                moods: std::array::from_fn(|_| Some(draws.unit())),
+            })
+            .unwrap();
     }
-    builder.build(options).unwrap()
+    builder.build(options, &|| ()).unwrap()
 }
 
 /// The catalogue of `generate_tracks(n)`.
@@ -38,16 +40,18 @@ pub fn generated(n: usize, options: &SimulationOptions) -> Catalogue {
     let mut builder = CatalogueBuilder::default();
     for track in &tracks {
         let genres: Vec<&str> = track.genres.iter().map(String::as_str).collect();
-        builder.add(TrackFacts {
-            track_id: &track.track_id,
-            artist: &track.artists[0],
-            genres: &genres,
-            popularity: track.feature("popularity").map(|x| x as i32),
-            duration_ms: track.feature("duration_ms").map(|x| x as i32),
-            moods: MOODS.map(|mood| track.feature(mood)),
-        });
+        builder
+            .add(TrackFacts {
+                track_id: &track.track_id,
+                artist: &track.artists[0],
+                genres: &genres,
+                popularity: track.feature("popularity").map(|x| x as i32),
+                duration_ms: track.feature("duration_ms").map(|x| x as i32),
+                moods: MOODS.map(|mood| track.feature(mood)),
+            })
+            .unwrap();
     }
-    builder.build(options).unwrap()
+    builder.build(options, &|| ()).unwrap()
 }
 
 pub fn listeners(catalogue: &Catalogue, n: i32, seed: i64) -> (Vec<Person>, Vec<Listener>) {
@@ -72,7 +76,7 @@ pub fn all(
     let mut plays = Vec::new();
     sim.run(listeners, window, workers, &|| {}, |next| {
         let mut some = Vec::new();
-        while next(&mut some) {
+        while next(&mut some).unwrap() {
             plays.extend_from_slice(&some);
         }
     });

@@ -21,6 +21,7 @@ pub use delivery::{Archive, is_history};
 
 use crate::appearance::{self, Appearance};
 use crate::delimited;
+use crate::header::play;
 use crate::moment::Moment;
 use crate::objects;
 use crate::value;
@@ -156,16 +157,25 @@ pub fn read(
 }
 
 /// The raw fields that make a play, and how they are judged: alike in every format.
-struct Raw<'a> {
-    track_id: Option<&'a str>,
-    track_name: Option<&'a str>,
-    artist: Option<&'a str>,
-    /// `None` where it is missing, an error where it cannot be read.
-    played_at: Option<Result<Moment, String>>,
-    ms_played: Option<Result<i32, String>>,
-    skipped: Option<bool>,
-    session_id: Option<&'a str>,
-    event_id: Option<Result<u128, String>>,
+/// `None` where one is missing, an error where it cannot be read.
+#[derive(Debug, Clone, Default)]
+pub struct Raw<'a> {
+    /// The track's id, or a reference to it.
+    pub track_id: Option<&'a str>,
+    /// The track's name.
+    pub track_name: Option<&'a str>,
+    /// The track's artist.
+    pub artist: Option<&'a str>,
+    /// When it was played.
+    pub played_at: Option<Result<Moment, String>>,
+    /// For how long.
+    pub ms_played: Option<Result<i32, String>>,
+    /// Whether it was broken off.
+    pub skipped: Option<bool>,
+    /// The session.
+    pub session_id: Option<&'a str>,
+    /// The play's own id.
+    pub event_id: Option<Result<u128, String>>,
 }
 
 /// 1970-01-01 is what is written where the time is not known.
@@ -173,7 +183,34 @@ const EARLIEST: i64 = 86_400_000_000;
 const LONGEST_ID: usize = 512;
 
 impl<'a> Raw<'a> {
-    fn judge(self, options: &Options) -> Item<'a> {
+    /// The fields of a play in texts, by the columns of [`header::play`].
+    #[must_use]
+    pub fn of_texts(mut text: impl FnMut(usize) -> Option<&'a str>) -> Raw<'a> {
+        // A title may be what elsewhere says that there is none.
+        let name = |text: Option<&'a str>| text.map(str::trim).filter(|text| !text.is_empty());
+        let track_name = name(text(play::TRACK_NAME));
+        let artist = name(text(play::ARTIST));
+        let mut present = |column: usize| text(column).and_then(value::present);
+        Raw {
+            track_id: present(play::TRACK_ID),
+            track_name,
+            artist,
+            played_at: present(play::PLAYED_AT).map(moment),
+            ms_played: present(play::MS_PLAYED).map(|text| {
+                let number = text.parse::<f64>().ok();
+                number
+                    .ok_or_else(|| format!("ms_played must be a number, not \"{}\"", cut(text)))
+                    .and_then(milliseconds)
+            }),
+            skipped: present(play::SKIPPED).and_then(value::boolean),
+            session_id: present(play::SESSION_ID),
+            event_id: present(play::EVENT_ID).map(uuid),
+        }
+    }
+
+    /// The play that the fields make, or why they make none.
+    #[must_use]
+    pub fn judge(self, options: &Options) -> Item<'a> {
         match self.read(options) {
             Ok(play) => Item::Play(play),
             Err(reason) => Item::Rejected {

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use super::{Fault, Format, Item, Options, Raw, cut, milliseconds, moment, uuid};
+use super::{Fault, Format, Item, Options, Raw, cut};
 use crate::delimited::{self, Records};
 use crate::header::{self, PLAY_COLUMNS, Plan, play};
 use crate::value;
@@ -34,31 +34,13 @@ pub(super) fn read(
     }
     let places: [Option<usize>; PLAY_COLUMNS.len()] = std::array::from_fn(|i| plan.column(i));
     while let Some(record) = records.next().map_err(Fault::Delimited)? {
-        let text = |column: usize| places[column].and_then(|at| value::present(&record[at]));
-        // A title may be what elsewhere says that there is none.
-        let name = |column: usize| {
-            places[column].map(|at| record[at].trim()).filter(|text| !text.is_empty())
-        };
-        if text(play::USER_ID).is_some_and(|user_id| user_id != options.user_id) {
+        let text = |column: usize| places[column].map(|at| &record[at]);
+        let user_id = text(play::USER_ID).and_then(value::present);
+        if user_id.is_some_and(|user_id| user_id != options.user_id) {
             each(Item::PassedOver);
             continue;
         }
-        let raw = Raw {
-            track_id: text(play::TRACK_ID),
-            track_name: name(play::TRACK_NAME),
-            artist: name(play::ARTIST),
-            played_at: text(play::PLAYED_AT).map(moment),
-            ms_played: text(play::MS_PLAYED).map(|text| {
-                let number = text.parse::<f64>().ok();
-                number
-                    .ok_or_else(|| format!("ms_played must be a number, not \"{}\"", cut(text)))
-                    .and_then(milliseconds)
-            }),
-            skipped: text(play::SKIPPED).and_then(value::boolean),
-            session_id: text(play::SESSION_ID),
-            event_id: text(play::EVENT_ID).map(uuid),
-        };
-        each(raw.judge(options));
+        each(Raw::of_texts(text).judge(options));
     }
     Ok(())
 }

@@ -22,6 +22,7 @@ use statistics::{Genre, Statistics, VARIABLES};
 
 use super::clean::ANALYSIS;
 use super::track::{FEATURES, Track};
+use crate::{Result, memory};
 
 /// What the ids of generated tracks begin with; no base-62 id of Spotify's does.
 pub const GENERATED_PREFIX: &str = "gen_";
@@ -74,7 +75,7 @@ impl Generator {
     ///
     /// # Errors
     /// Only where the statistics built into the program are broken.
-    pub fn new(seed: i64) -> Result<Generator, String> {
+    pub fn new(seed: i64) -> std::result::Result<Generator, String> {
         let normal = Normal::new();
         let statistics = Statistics::load(&normal)?;
         let stocks = statistics.genres.iter().map(|_| Stock::default()).collect();
@@ -88,6 +89,22 @@ impl Generator {
             stocks,
             artist_songs: Vec::new(),
         })
+    }
+
+    /// Makes room for what the next row leaves behind.
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`].
+    pub fn make_room(&mut self) -> Result<()> {
+        const WHAT: &str = "the catalogue generated so far";
+        memory::reserve(&mut self.songs, 1, WHAT)?;
+        memory::reserve(&mut self.credits, usize::from(u8::MAX), WHAT)?;
+        memory::reserve(&mut self.artist_songs, 1, WHAT)?;
+        for stock in &mut self.stocks {
+            memory::reserve(&mut stock.rows, 1, WHAT)?;
+            memory::reserve(&mut stock.artists, 1, WHAT)?;
+        }
+        Ok(())
     }
 
     fn draw(&self, purpose: Purpose, number: u32) -> Draw {

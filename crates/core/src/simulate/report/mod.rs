@@ -2,17 +2,24 @@
 //!
 //! Plays are given one by one, each user's together and in the order of time; room is
 //! that of one user's plays and two numbers a track. A measure that the plays cannot
-//! give (no user of the age, say) is `None`. Tolerances are meant for a million plays.
+//! give (no user of the age, say) is `None`. Tolerances are meant for a million plays;
+//! below a tenth of that nothing is judged.
 
 use super::activity::{DAY_STARTS, day_of, is_weekend};
 use super::skip::LAMERE_WITHIN;
 use super::{DAY, SESSION_GAP, SimulationOptions};
+use crate::{Result, memory};
 use std::collections::HashMap;
+
+/// What memory is asked for.
+const PLAYS: &str = "plays that are measured";
 
 mod targets;
 
 /// Users with fewer plays do not show their habits.
 const ENOUGH_PLAYS: usize = 20;
+/// Fewer plays, or of fewer users, miss targets by chance.
+const ENOUGH: (u64, usize) = (100_000, 200);
 /// Plays of one track by one user from which on rise and fade can be seen.
 const OFTEN: usize = 7;
 
@@ -55,12 +62,17 @@ pub struct Metric {
     pub tolerance: f64,
     /// What was measured.
     pub measured: Option<f64>,
+    /// Whether there is enough of it to hold it against the target.
+    pub enough: bool,
 }
 
 impl Metric {
-    /// Whether the measure is within the tolerance; `None` if there is none.
+    /// Whether the measure is within the tolerance; `None` if there is none, or too few plays
+    /// to tell.
     pub fn within(&self) -> Option<bool> {
-        self.measured.map(|m| (m - self.target).abs() <= self.tolerance + 1e-12)
+        self.measured
+            .filter(|_| self.enough)
+            .map(|m| (m - self.target).abs() <= self.tolerance + 1e-12)
     }
 }
 
@@ -127,13 +139,14 @@ impl<'a, 'g, G: Fn(u32) -> &'g [u32]> Report<'a, G> {
         tracks: usize,
         genres_of: G,
         options: &'a SimulationOptions,
-    ) -> Self {
-        Report {
+    ) -> Result<Self> {
+        const WHAT: &str = "the plays of each track";
+        Ok(Report {
             users,
             genres_of,
             options,
-            track_plays: vec![0; tracks],
-            track_users: vec![0; tracks],
+            track_plays: memory::filled(0, tracks, WHAT)?,
+            track_users: memory::filled(0, tracks, WHAT)?,
             within: Default::default(),
             skipped: Share::default(),
             by_age: Default::default(),
@@ -151,13 +164,16 @@ impl<'a, 'g, G: Fn(u32) -> &'g [u32]> Report<'a, G> {
             log_rates: Vec::new(),
             spans: Vec::new(),
             user: User::default(),
-        }
+        })
     }
 
     /// Takes a play. A user's plays come together, in the order of time.
-    pub fn add(&mut self, play: ReportedPlay) {
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`] where there is no room for it.
+    pub fn add(&mut self, play: ReportedPlay) -> Result<()> {
         if self.user.last.is_some_and(|(last, _)| last.user != play.user) {
-            self.finish_user();
+            self.finish_user()?;
         }
         let day = day_of(play.played_at);
         let weekend = usize::from(is_weekend(day));
@@ -172,13 +188,15 @@ impl<'a, 'g, G: Fn(u32) -> &'g [u32]> Report<'a, G> {
         self.user.windows[(hour / 6) as usize] += 1;
         if let Some(track) = play.track {
             self.track_plays[track as usize] += 1;
+            memory::reserve_in(&mut self.user.times, PLAYS)?;
             let times = self.user.times.entry(track).or_default();
             self.track_users[track as usize] += u32::from(times.is_empty());
             self.repeats.count(!times.is_empty());
-            times.push(play.played_at);
+            memory::push(times, play.played_at, PLAYS)?;
         }
         let ms = i64::from(play.ms_played.unwrap_or(0));
-        self.user.last = Some((play, play.played_at + ms * 1000));
+        self.user.last = Some((play, play.played_at.saturating_add(ms * 1000)));
+        Ok(())
     }
 
     fn add_skip(&mut self, play: &ReportedPlay, weekend: usize) {
@@ -218,13 +236,14 @@ impl<'a, 'g, G: Fn(u32) -> &'g [u32]> Report<'a, G> {
         }
     }
 
-    fn finish_user(&mut self) {
+    fn finish_user(&mut self) -> Result<()> {
         let user = std::mem::take(&mut self.user);
-        let Some((last, _)) = user.last else { return };
-        self.spans.push((user.first_at, last.played_at));
+        let Some((last, _)) = user.last else { return Ok(()) };
+        memory::push(&mut self.spans, (user.first_at, last.played_at), PLAYS)?;
         let days = (last.played_at - user.first_at) as f64 / DAY as f64;
         if days >= 14.0 && user.plays >= 2 {
-            self.log_rates.push(libm::log((user.plays - 1) as f64 / days));
+            let rate = libm::log((user.plays - 1) as f64 / days);
+            memory::push(&mut self.log_rates, rate, PLAYS)?;
         }
         if user.plays >= ENOUGH_PLAYS {
             let most = (0..4).rev().max_by_key(|&w| user.windows[w]).unwrap_or(0);
@@ -254,11 +273,15 @@ impl<'a, 'g, G: Fn(u32) -> &'g [u32]> Report<'a, G> {
                 self.in_the_middle.count(lasts(middle) < rest);
             }
         }
+        Ok(())
     }
 
     /// The report, in a fixed order.
-    pub fn finish(mut self) -> Vec<Metric> {
-        self.finish_user();
-        self.rows()
+    ///
+    /// # Errors
+    /// As [`Report::add`].
+    pub fn finish(mut self) -> Result<Vec<Metric>> {
+        self.finish_user()?;
+        Ok(self.rows())
     }
 }

@@ -3,7 +3,7 @@
 use super::super::DAY;
 use super::super::activity::{day_of, is_weekend};
 use super::super::skip::{LAMERE_SKIPPED, LAMERE_WITHIN};
-use super::{Metric, Report, Share};
+use super::{ENOUGH, Metric, Report, Share};
 
 const LAMERE: &str = "Lamere 2014, The Skip (Spotify)";
 const LOUAIL: &str = "Louail and Barthelemy 2017, Headphones on the wire";
@@ -26,7 +26,14 @@ impl Rows {
         (target, tolerance): (f64, f64),
         measured: Option<f64>,
     ) {
-        self.0.push(Metric { metric: metric.into(), source, target, tolerance, measured });
+        self.0.push(Metric {
+            metric: metric.into(),
+            source,
+            target,
+            tolerance,
+            measured,
+            enough: true,
+        });
     }
 }
 
@@ -37,7 +44,10 @@ impl<G> Report<'_, G> {
         self.habits(&mut rows);
         self.sessions(&mut rows);
         self.growth(&mut rows);
+        let plays: u64 = self.plays_on.iter().sum();
+        let enough = plays >= ENOUGH.0 && self.spans.len() >= ENOUGH.1;
         self.tracks(&mut rows);
+        rows.0.iter_mut().for_each(|row| row.enough = enough);
         rows.0
     }
 

@@ -1,0 +1,157 @@
+//! Kills in random moments of everything that takes long; what is stored holds together after each.
+//!
+//! A few in every run of the tests; `make chaos KILLS=…` for as many as asked for.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use postgres::Client;
+use sparkify_server_tests::data::{differences, fill};
+use sparkify_server_tests::gate::wait_until;
+use sparkify_server_tests::random::{Random, from_environment};
+use sparkify_server_tests::{Database, Server};
+
+const N: i32 = 5;
+
+/// What makes work for a statement, and the statement.
+const WORK: [(&str, &str); 12] = [
+    ("", "SELECT sparkify.build_embeddings(32)"),
+    ("", "SELECT sparkify.build_embeddings(16, activate => false)"),
+    ("", "SELECT sparkify.build_user_vectors()"),
+    ("", "SELECT sparkify.refresh_recommendations(5, force => true)"),
+    (
+        "UPDATE sparkify.listening_events SET ms_played = ms_played + 1 WHERE user_id LIKE '%3'",
+        "SELECT sparkify.refresh_recommendations(5)",
+    ),
+    (
+        "INSERT INTO sparkify.raw_tracks (track_id, artists, track_name, track_genre, popularity, tempo)
+         SELECT 'raw ' || i, 'Artist ' || i % 90, 'Raw ' || i, 'genre ' || i % 9, (i % 100)::text, '120'
+         FROM generate_series(1, 6000) AS i",
+        "SELECT count(*) FROM sparkify.clean_tracks()",
+    ),
+    ("", "SELECT sparkify.generate_tracks(8000)"),
+    ("", "SELECT sparkify.generate_users(2000), sparkify.generate_events(20, 60)"),
+    (
+        "INSERT INTO sparkify_internal.stale_marks (subject) VALUES ('plays'), ('recommendations')",
+        "SELECT sparkify.refresh_summaries()",
+    ),
+    (
+        "",
+        "SELECT * FROM sparkify.ingest_events((SELECT jsonb_agg(jsonb_build_object('user_id', 'new ' || i % 400,
+            'track_id', 'track ' || 1 + i % 3000, 'played_at', '2026-01-01T00:00:00Z', 'ms_played', i))
+         FROM generate_series(1, 12000) AS i))",
+    ),
+    ("", "CALL sparkify.run_pipeline(dims => 16, n => 5)"),
+    ("", "DELETE FROM sparkify.models WHERE NOT active; SELECT sparkify.forget_user('user 9')"),
+];
+
+/// Plays by track as the view gives them and as they are.
+const MISCOUNTED: &str = "SELECT count(*) FROM
+    (SELECT track_id, plays FROM sparkify.track_plays) AS shown
+    FULL JOIN (SELECT track_id, count(*) AS plays FROM sparkify.listening_events GROUP BY 1) AS counted
+    USING (track_id, plays)
+    WHERE (shown IS NULL OR counted IS NULL) AND track_id IN (SELECT track_id FROM sparkify.tracks)";
+
+/// Waits until connections are taken again.
+fn back(database: &Database) -> Client {
+    let mut client = None;
+    wait_until("the server takes connections", || {
+        client = database.server.try_connect(&database.name, "postgres").ok();
+        client.as_mut().is_some_and(|client| client.batch_execute("SELECT").is_ok())
+    });
+    client.expect("a connection")
+}
+
+/// Checks that fail as errors: tracks added since the model was built are a warning.
+fn errors(client: &mut Client) -> Vec<String> {
+    let sql = "SELECT check_name || ': ' || detail FROM sparkify.validate()
+        WHERE NOT passed AND severity = 'error'";
+    client.query(sql, &[]).expect("validate() answers").iter().map(|row| row.get(0)).collect()
+}
+
+fn check(database: &Database, after: &str) {
+    let mut client = back(database);
+    let mut failed = errors(&mut client);
+    // A model that was activated before its lists were made has none yet.
+    failed.retain(|check| !check.starts_with("tables_filled"));
+    assert_eq!(failed, [""; 0], "{after}");
+    let rows = |client: &mut Client, sql: &str| -> i64 {
+        client.query_one(sql, &[]).unwrap_or_else(|error| panic!("{sql}: {error}")).get(0)
+    };
+    let active = "SELECT count(*) FROM sparkify.models WHERE active";
+    assert_eq!(rows(&mut client, active), 1, "{after}");
+    assert_eq!(rows(&mut client, MISCOUNTED), 0, "plays before they are folded: {after}");
+    rows(&mut client, "SELECT sparkify.refresh_summaries()");
+    assert_eq!(rows(&mut client, MISCOUNTED), 0, "plays after they were folded: {after}");
+    // Every change that is committed was noted: then lists are what is computed afresh.
+    rows(&mut client, &format!("SELECT sparkify.refresh_recommendations({N})"));
+    assert_eq!(differences(&mut client, N), [""; 0], "{after}");
+    assert_eq!(errors(&mut client), [""; 0], "{after}");
+}
+
+#[test]
+fn a_kill_in_any_moment_leaves_what_holds_together() {
+    let kills = from_environment("SPARKIFY_CHAOS_KILLS", 14);
+    let seed = from_environment("SPARKIFY_CHAOS_SEED", 1);
+    let mut random = Random::new(seed);
+    // What is written is lost with the server, not with its processes: no need of fsync.
+    let server = Server::start(&["max_wal_size = 2GB", "restart_after_crash = on"]);
+    let database = server.database("chaos");
+    let mut client = database.connect();
+    fill(&mut client, 3000, 400);
+    client
+        .batch_execute(
+            "SELECT sparkify.build_embeddings(16); SELECT sparkify.refresh_recommendations(5);
+             SELECT sparkify.refresh_summaries()",
+        )
+        .expect("a database to kill");
+    drop(client);
+    let (mut landed, mut ended) = (0, 0);
+    for kill in 0..kills {
+        let (before, statement) = WORK[kill as usize % WORK.len()];
+        let mut victim = back(&database);
+        victim.batch_execute(before).unwrap_or_else(|error| panic!("{before}: {error}"));
+        let pid: i32 = victim.query_one("SELECT pg_backend_pid()", &[]).expect("a backend").get(0);
+        let usual = usual_time(&database, statement);
+        let postmaster = random.once_in(4);
+        let moment = usual.mul_f64(random.below(1000) as f64 / 1000.0);
+        let running = thread::spawn(move || victim.batch_execute(statement).is_err());
+        thread::sleep(moment);
+        server.kill(if postmaster { server.postmaster() } else { pid });
+        let cut = running.join().expect("the client's thread");
+        if cut {
+            landed += 1
+        } else {
+            ended += 1
+        }
+        if postmaster {
+            wait_until("the server starts anew", || server.try_resume());
+        }
+        let who = if postmaster { "postmaster" } else { "backend" };
+        check(
+            &database,
+            &format!("kill {kill} (seed {seed}) of the {who} {moment:?} into {statement}"),
+        );
+    }
+    let mut client = back(&database);
+    client
+        .batch_execute("CALL sparkify.run_pipeline(dims => 16, n => 5)")
+        .expect("the pipeline runs");
+    assert_eq!(errors(&mut client), [""; 0]);
+    println!(
+        "{kills} kills from seed {seed}: {landed} within their statement, {ended} after its end"
+    );
+}
+
+/// How long a statement takes that is rolled back; of one that cannot be, a guess.
+fn usual_time(database: &Database, statement: &str) -> Duration {
+    if statement.starts_with("CALL") {
+        return Duration::from_millis(1500);
+    }
+    let mut client = back(database);
+    let start = Instant::now();
+    client
+        .batch_execute(&format!("BEGIN; {statement}; ROLLBACK"))
+        .unwrap_or_else(|error| panic!("{statement}: {error}"));
+    start.elapsed()
+}
