@@ -1,32 +1,58 @@
 # Every target says what it does and fails loudly. The work is in scripts/.
 SHELL := /bin/bash
 export PG_MAJOR ?= 15
+# Handed on by name, so that no value is read as a command.
+export TRACKS FRESH GRAFANA FULL DESTDIR CALLS KILLS CANCELS SEED
+export PG_CONFIG_TARGET := $(PG_CONFIG)
+unexport PG_CONFIG
 
-.PHONY: help run stop psql test bench lint install clean
+.PHONY: help run start stop psql test bench fuzz chaos cancel lint schema docs install uninstall clean
 help: ## Lists the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 18
 
-run: ## Builds, starts a private cluster, fills it; TRACKS=file.csv for a real catalogue
-	@TRACKS='$(TRACKS)' scripts/run.sh
+run: ## Builds, makes a private database, fills it; TRACKS=file.csv for tracks of your own, FRESH=1 to begin anew
+	@scripts/run.sh
 
-stop: ## Stops the private cluster
+start: ## Starts the private server with its data; GRAFANA=1 lets it listen on a loopback port
+	@scripts/start.sh
+
+stop: ## Stops the private server
 	@scripts/stop.sh
 
 psql: ## Opens psql on the demo database
-	@. scripts/common.sh && demo_psql -d "$$DATABASE"
+	@scripts/psql.sh
 
 test: ## Runs every test; TRACKS=file.csv adds those on the real catalogue
-	@TRACKS='$(TRACKS)' scripts/test.sh
+	@scripts/test.sh
 
 bench: ## Measures the core, and SQL; TRACKS=file.csv for a real catalogue, FULL=1 for growth
-	@TRACKS='$(TRACKS)' FULL='$(FULL)' scripts/bench.sh
+	@scripts/bench.sh
 
-lint: ## Formatting and lints
+fuzz: ## Calls every function with whatever its types allow; CALLS=20000 SEED=1
+	@scripts/trust.sh fuzz
+
+chaos: ## Kills servers in random moments and checks what is stored; KILLS=100 SEED=1
+	@scripts/trust.sh chaos
+
+cancel: ## Measures how soon every call stops when it is cancelled; TRACKS=file.csv CANCELS=12
+	@scripts/trust.sh cancel
+
+lint: ## Formatting, lints, and whether generated files are as they should be
 	@scripts/lint.sh
 
-install: ## Installs a release build into a PostgreSQL: PG_CONFIG=/path/to/pg_config
-	@test -n '$(PG_CONFIG)' || { echo 'error: give PG_CONFIG=/path/to/pg_config' >&2; exit 1; }
-	@PG_CONFIG_TARGET='$(PG_CONFIG)' scripts/install.sh
+schema: ## Writes sql/install.sql anew, after a change to the functions of the library
+	@scripts/schema.sh
 
-clean: ## Stops the cluster, deletes it, the private PostgreSQL and the build
+docs: ## Writes docs/reference.md anew, from the comments in the database
+	@scripts/docs.sh
+
+install: ## Installs a release build into a PostgreSQL: PG_CONFIG=/path/to/pg_config
+	@test -n "$$PG_CONFIG_TARGET" || { echo 'error: give PG_CONFIG=/path/to/pg_config' >&2; exit 1; }
+	@scripts/install.sh
+
+uninstall: ## Takes it away again: PG_CONFIG=/path/to/pg_config
+	@test -n "$$PG_CONFIG_TARGET" || { echo 'error: give PG_CONFIG=/path/to/pg_config' >&2; exit 1; }
+	@scripts/install.sh --remove
+
+clean: ## Stops the private server, deletes it with its data, and the build
 	@scripts/clean.sh

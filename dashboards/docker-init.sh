@@ -1,5 +1,5 @@
 #!/bin/sh
-# Run once by the postgres image of docker-compose.yml: the extension, a small
+# Run once by the image of the Dockerfile beside it: the extension, a small
 # catalogue with listeners, a first run of the pipeline, and Grafana's role.
 set -e
 psql -v ON_ERROR_STOP=1 -v password="$SPARKIFY_DB_PASSWORD" -U postgres -d sparkify <<'SQL'

@@ -12,7 +12,7 @@ SPARKIFY_TRACKS=
 if [ -n "$tracks" ]; then
     # The server reads a copy of its own: the file may lie where it cannot look.
     SPARKIFY_TRACKS=$STATE/bench-tracks.csv
-    install -m 644 "$tracks" "$SPARKIFY_TRACKS"
+    copy_tracks "$tracks" "$SPARKIFY_TRACKS"
 fi
 
 venv=$STATE/faiss

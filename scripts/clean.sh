@@ -3,5 +3,4 @@
 . "$(dirname "$0")/common.sh"
 "$CLONE/scripts/stop.sh"
 say "Deleting $STATE and $CLONE/target"
-as_root rm -rf "$STATE"
-rm -rf "$CLONE/target"
+rm -rf "$STATE" "$CLONE/target"

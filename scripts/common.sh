@@ -17,6 +17,8 @@ PG_CONFIG=$PGBIN/pg_config
 CLUSTER=$STATE/demo
 SOCKET=$STATE/demo-socket
 LOG=$STATE/demo.log
+# Of the socket, and of the loopback address where GRAFANA=1 asks for it.
+PORT=${SPARKIFY_PORT:-55432}
 DATABASE=sparkify
 
 say() { printf '\033[1m==> %s\033[0m\n' "$*"; }
@@ -25,7 +27,7 @@ fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"
     elif command -v sudo >/dev/null; then sudo "$@"
-    else fail "installing packages needs root or sudo"
+    else fail "this needs root or sudo: $*"
     fi
 }
 
@@ -42,6 +44,12 @@ require_tracks() {
     [ -z "$1" ] || { [ -f "$1" ] && [ -r "$1" ]; } || fail "TRACKS: cannot read the file $1"
 }
 
+# The server reads a copy of its own: the file may lie where it cannot look. A
+# private file stays private: only the server's user can read the copy.
+copy_tracks() {
+    if [ "$(id -u)" = 0 ]; then install -m 600 -o postgres -- "$1" "$2"; else install -m 600 -- "$1" "$2"; fi
+}
+
 # The configuration that cargo pgrx reads, in a folder of its own: one server, by its major version and pg_config.
 use_pgrx_home() {
     export PGRX_HOME=$1
@@ -51,11 +59,76 @@ use_pgrx_home() {
 
 require_cargo() { command -v cargo >/dev/null || fail "cargo is not installed; get Rust from https://rustup.rs"; }
 
+# For tests and for writing sql/install.sql; building needs cargo alone.
 install_cargo_pgrx() {
     [ "$(cargo pgrx --version 2>/dev/null | awk '{print $NF}')" != "$PGRX_VERSION" ] || return 0
     say "Installing cargo-pgrx $PGRX_VERSION (a few minutes, once)"
     cargo install cargo-pgrx --version "=$PGRX_VERSION" --locked --debug
 }
 
+# What the build depends on.
+sources_stamp() {
+    (cd "$CLONE" && { find src crates sql -type f; echo Cargo.toml; echo Cargo.lock; echo sparkify.control; } |
+        LC_ALL=C sort | xargs sha256sum | sha256sum)
+}
+extension_version() { sed -nE 's/^version = "(.*)"$/\1/p' "$CLONE/Cargo.toml" | head -n 1; }
+
+# Builds the release for the PostgreSQL of a pg_config, given with its major version.
+build_library() {
+    PGRX_PG_CONFIG_PATH=$2 cargo build --release --lib --no-default-features --features "pg$1"
+}
+
+# The script that CREATE EXTENSION runs: sql/install.sql with the files it names.
+install_script() {
+    (cd "$CLONE" && awk '
+        /^-- include / {
+            lines = 0
+            while ((status = (getline line < $3)) > 0) { print line; lines++ }
+            if (status < 0 || !lines) { print "error: cannot read " $3 > "/dev/stderr"; exit 1 }
+            close($3)
+            next
+        }
+        { print }' sql/install.sql)
+}
+
+# Lays the three files (and the scripts of upgrades) ready in a folder.
+stage_extension() {
+    local version script
+    version=$(extension_version)
+    mkdir -p "$1"
+    rm -f "$1"/sparkify*
+    cp "$CLONE/target/release/libsparkify.so" "$1/sparkify.so"
+    sed "s/@CARGO_VERSION@/$version/" "$CLONE/sparkify.control" > "$1/sparkify.control"
+    install_script > "$1/sparkify--$version.sql"
+    for script in "$CLONE"/sql/sparkify--*--*.sql; do
+        [ ! -f "$script" ] || cp "$script" "$1"
+    done
+}
+
+# Copies what lies ready into the folders for libraries and for extensions; the
+# words after them are put before each command (sudo, or nothing). A library is
+# replaced, not overwritten: servers may have it mapped.
+copy_extension() {
+    local staged=$1 libraries=$2 extensions=$3
+    shift 3
+    "$@" install -d "$libraries" "$extensions"
+    "$@" rm -f "$libraries/sparkify.so"
+    "$@" install -m 755 "$staged/sparkify.so" "$libraries/sparkify.so"
+    "$@" install -m 644 "$staged"/sparkify.control "$staged"/sparkify--*.sql "$extensions"
+}
+
+# A folder that only the server's user can look into.
+server_folder() {
+    if [ "$(id -u)" = 0 ]; then install -d -m 700 -o postgres -- "$@"; else install -d -m 700 -- "$@"; fi
+}
+
+demo_made() { [ -s "$CLUSTER/PG_VERSION" ]; }
+require_demo() { demo_made || fail "there is no database yet: make run makes one"; }
 demo_runs() { [ -s "$CLUSTER/postmaster.pid" ] && as_server "$PGBIN/pg_ctl" -D "$CLUSTER" status >/dev/null; }
-demo_psql() { "$PGBIN/psql" -X -h "$SOCKET" -U postgres -v ON_ERROR_STOP=1 "$@"; }
+demo_psql() { "$PGBIN/psql" -X -h "$SOCKET" -p "$PORT" -U postgres -v ON_ERROR_STOP=1 "$@"; }
+# Starts the server with more options than those of its configuration.
+demo_start() {
+    as_server "$PGBIN/pg_ctl" -D "$CLUSTER" -l "$LOG" -w -o "-p $PORT $*" start >/dev/null ||
+        { tail -n 20 "$LOG" >&2 || true; fail "the server did not start; its log is $LOG"; }
+}
+demo_stop() { as_server "$PGBIN/pg_ctl" -D "$CLUSTER" -m fast -w stop >/dev/null; }

@@ -56,12 +56,3 @@ SELECT sparkify.refresh_summaries() AS rows \gset
 SELECT pg_temp.end_step('refresh_summaries', :rows);
 CREATE EXTENSION pg_cron;
 SELECT '  scheduled: ' || job_name || ' at ' || schedule FROM sparkify.schedule_pipeline();
-
-SELECT user_id FROM sparkify.listening_events GROUP BY user_id ORDER BY count(*) DESC, user_id LIMIT 1 \gset
-\echo
-\echo 'Recommendations for' :user_id:
-\pset format aligned
-\pset tuples_only off
-\pset footer off
-SELECT rank, left(track_name, 40) AS track, left(primary_artist, 28) AS artist, genre, round(score::numeric, 3) AS score
-FROM sparkify.recommend(:'user_id');

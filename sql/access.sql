@@ -19,6 +19,10 @@ BEGIN
     ELSIF statement_timeout <= interval '0' OR statement_timeout > interval '1 day' THEN
         RAISE EXCEPTION 'statement_timeout must be above 0 and at most a day, not %', statement_timeout
             USING ERRCODE = 'invalid_parameter_value';
+    ELSIF NOT has_table_privilege('sparkify_internal.stated_privileges', 'SELECT') THEN
+        RAISE EXCEPTION 'permission denied to grant a part of the extension' USING
+            ERRCODE = 'insufficient_privilege',
+            HINT = 'Ask the owner of the extension, or a superuser.';
     END IF;
     EXECUTE format('GRANT USAGE ON SCHEMA sparkify, sparkify_internal TO %I', role);
     FOR statement IN

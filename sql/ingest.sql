@@ -29,6 +29,14 @@ BEGIN
         RAISE EXCEPTION 'events must be a JSON array, not a JSON %', jsonb_typeof(events) USING
             ERRCODE = 'invalid_parameter_value',
             HINT = 'Wrap a single event: jsonb_build_array(event).';
+    ELSIF NOT (has_table_privilege('sparkify.tracks', 'SELECT') AND has_table_privilege('sparkify.users', 'SELECT')
+               AND has_table_privilege('sparkify.users', 'INSERT')
+               AND has_table_privilege('sparkify.listening_events', 'INSERT')
+               AND has_table_privilege('sparkify.rejected_events', 'INSERT')) THEN
+        -- Refused by the statement below, the error would carry all of it.
+        RAISE EXCEPTION 'permission denied for ingest_events()' USING
+            ERRCODE = 'insufficient_privilege',
+            HINT = format('Ask for SELECT sparkify.grant_writer(%L).', current_user);
     END IF;
 
     -- OFFSET 0 keeps each level apart, so that a value is computed once, and streams

@@ -23,8 +23,8 @@ BEGIN
     IF NOT sparkify_internal.lock_pipeline() THEN
         SELECT max(run_id) INTO running FROM sparkify.pipeline_runs
         WHERE step = 'pipeline' AND status = 'running';
-        INSERT INTO sparkify.pipeline_runs (run_id, step, status, finished_at, message)
-        VALUES (nextval('sparkify.pipeline_run_id_seq'), 'pipeline', 'skipped', clock_timestamp(),
+        INSERT INTO sparkify.pipeline_runs (run_id, step, status, started_at, finished_at, message)
+        VALUES (nextval('sparkify.pipeline_run_id_seq'), 'pipeline', 'skipped', now(), now(),
                 format('skipped: run %s is still running', coalesce(running::text, 'of another session')));
         RAISE NOTICE 'skipped: run % is still running', coalesce(running::text, 'of another session');
         RETURN NULL;
@@ -82,6 +82,9 @@ BEGIN
         ORDER BY trained_at DESC, model_id DESC OFFSET keep_models) AS old;
     PERFORM sparkify_internal.retire_models(gone);
     DELETE FROM sparkify_internal.retired_models WHERE trained_at < oldest;
+    DELETE FROM sparkify_internal.outcome_totals WHERE made_on < (oldest AT TIME ZONE 'UTC')::date;
+    DELETE FROM sparkify_internal.model_service AS s WHERE s.served_until < oldest
+        AND NOT EXISTS (SELECT FROM sparkify.models AS m WHERE m.model_id = s.model_id);
     DELETE FROM sparkify.rejected_events WHERE rejected_at < oldest;
     -- What a model left that was deleted while rows of it were written.
     DELETE FROM sparkify.track_embeddings AS o WHERE NOT EXISTS (SELECT FROM sparkify.models AS m WHERE m.model_id = o.model_id);
@@ -214,17 +217,19 @@ COMMENT ON FUNCTION sparkify_internal.do_pipeline_step(text, bigint, bigint, big
 
 CREATE FUNCTION sparkify_internal.fail_pipeline_run(run bigint, steps text[], failed text, error text) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    ended timestamptz := clock_timestamp();
 BEGIN
-    INSERT INTO sparkify.pipeline_runs AS r (run_id, step, status, finished_at, message)
-    VALUES (run, failed, 'failed', clock_timestamp(), error)
+    INSERT INTO sparkify.pipeline_runs AS r (run_id, step, status, started_at, finished_at, message)
+    VALUES (run, failed, 'failed', ended, ended, error)
     ON CONFLICT (run_id, step) DO UPDATE
     SET status = excluded.status, finished_at = excluded.finished_at, message = excluded.message;
-    INSERT INTO sparkify.pipeline_runs (run_id, step, status, finished_at, message)
-    SELECT run, step, 'skipped', clock_timestamp(), format('step %s failed', failed)
+    INSERT INTO sparkify.pipeline_runs (run_id, step, status, started_at, finished_at, message)
+    SELECT run, step, 'skipped', ended, ended, format('step %s failed', failed)
     FROM unnest(steps[array_position(steps, failed) + 1:]) AS step
     ON CONFLICT (run_id, step) DO NOTHING;
     UPDATE sparkify.pipeline_runs
-    SET status = 'failed', finished_at = clock_timestamp(), message = format('step %s failed: %s', failed, error)
+    SET status = 'failed', finished_at = ended, message = format('step %s failed: %s', failed, error)
     WHERE run_id = run AND step = 'pipeline';
 END $$;
 COMMENT ON FUNCTION sparkify_internal.fail_pipeline_run(bigint, text[], text, text) IS

@@ -24,7 +24,7 @@ COMMENT ON TABLE sparkify_internal.stated_privileges IS
 
 INSERT INTO sparkify_internal.stated_privileges (part, kind, privileges, objects) VALUES
     ('reader', 'function', 'EXECUTE',
-        'sparkify.recommend sparkify.recommend_json sparkify.recommend_for sparkify.explain_recommendation
+        'sparkify.help sparkify.recommend sparkify.recommend_json sparkify.recommend_for sparkify.explain_recommendation
          sparkify.similar_tracks sparkify.similar_users sparkify.popular_tracks sparkify.trending
          sparkify.song_key sparkify.is_simulated
          sparkify.profile_tracks sparkify.correlate_tracks sparkify.histogram_tracks sparkify.outlier_tracks'),
@@ -41,6 +41,8 @@ INSERT INTO sparkify_internal.stated_privileges (part, kind, privileges, objects
          sparkify.track_plays sparkify.top_artists sparkify.top_tracks sparkify.genre_plays sparkify.daily_plays
          sparkify.user_top_artists sparkify.user_top_tracks sparkify.user_genre_plays
          sparkify.genre_distribution sparkify.artist_distribution sparkify.simulated_tastes
+         sparkify.recommendation_outcomes sparkify.recommendation_strategies sparkify.recommended_tracks sparkify.recommended_artists
+         sparkify.concentration sparkify.rejections sparkify.refresh_backlog
          sparkify_internal.current_plays'),
 
     ('writer', 'function', 'EXECUTE',
@@ -71,7 +73,8 @@ INSERT INTO sparkify_internal.stated_privileges (part, kind, privileges, objects
         'sparkify.raw_tracks sparkify.rejected_tracks sparkify.rejected_events sparkify.unmatched_plays'),
     ('operator', 'relation', 'SELECT, INSERT, UPDATE, DELETE',
         'sparkify_internal.changed_users sparkify_internal.deleted_tracks sparkify_internal.stale_marks
-         sparkify_internal.retired_models sparkify_internal.simulator_state sparkify_internal.pipeline_lock'),
+         sparkify_internal.retired_models sparkify_internal.simulator_state sparkify_internal.pipeline_lock
+         sparkify_internal.outcome_totals sparkify_internal.model_service'),
     ('operator', 'relation', 'SELECT, UPDATE', 'sparkify_internal.turns'),
     ('operator', 'relation', 'USAGE', 'sparkify.pipeline_run_id_seq sparkify.model_evaluation_id_seq'),
 
@@ -79,7 +82,8 @@ INSERT INTO sparkify_internal.stated_privileges (part, kind, privileges, objects
         'sparkify.grant_reader sparkify.grant_writer sparkify.revoke_access sparkify_internal.grant_part
          sparkify_internal.estimate_rows sparkify_internal.models_marked_here
          sparkify_internal.note_users sparkify_internal.note_all_users sparkify_internal.note_deleted_tracks
-         sparkify_internal.note_plays sparkify_internal.note_lists sparkify_internal.mark_stale
+         sparkify_internal.note_plays sparkify_internal.note_lists sparkify_internal.note_service sparkify_internal.note_outcomes sparkify_internal.count_reach
+         sparkify_internal.mark_stale
          sparkify_internal.mark_stale_by_tracks sparkify_internal.mark_stale_by_totals
          sparkify_internal.renew_fingerprints sparkify_internal.delete_of_models sparkify_internal.delete_of_users
          sparkify_internal.forget_recommended sparkify_internal.require_table'),
@@ -87,7 +91,8 @@ INSERT INTO sparkify_internal.stated_privileges (part, kind, privileges, objects
         'sparkify_internal.stated_privileges sparkify_internal.play_totals sparkify_internal.play_changes
          sparkify_internal.list_totals sparkify_internal.recommended_totals sparkify_internal.list_changes
          sparkify_internal.changed_plays sparkify_internal.touched_plays sparkify_internal.play_corrections
-         sparkify_internal.plays_stale sparkify_internal.changed_lists
+         sparkify_internal.plays_stale sparkify_internal.changed_lists sparkify_internal.outcome_notes
+         sparkify_internal.reach_totals sparkify_internal.concentration_totals sparkify_internal.artist_lists
          sparkify.models_model_id_seq sparkify.recommendation_lists_list_id_seq');
 
 -- PostgreSQL lets everybody execute a new function: take that back from each.

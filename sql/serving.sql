@@ -41,5 +41,19 @@ ALTER FUNCTION sparkify.trending(integer, interval, text[], text) ROWS 10;
 COMMENT ON FUNCTION sparkify.validate(bigint) IS
     'Checks what is delivered, built and stored for a model (NULL: the active one): a row for each check, with the number of failures and an instance. severity error: the model cannot serve; warning: some rows do not count.';
 ALTER FUNCTION sparkify.validate(bigint) ROWS 22;
--- Its queries are many and short-lived: compiling them costs more than it saves.
-ALTER FUNCTION sparkify.validate(bigint) SET jit = off;
+-- Compiling their queries costs more than it saves, and nothing stops it.
+DO $$
+DECLARE
+    statement text;
+BEGIN
+    FOR statement IN
+        SELECT pg_catalog.format('ALTER FUNCTION %s SET jit = off', p.oid::pg_catalog.regprocedure)
+        FROM pg_catalog.pg_proc AS p
+        WHERE p.pronamespace IN ('sparkify'::pg_catalog.regnamespace, 'sparkify_internal'::pg_catalog.regnamespace)
+          AND p.prokind = 'f' AND p.provolatile <> 'i' AND p.prorettype <> 'trigger'::pg_catalog.regtype
+          -- Called for each row or each request, and with short queries: a clause costs as much as they do.
+          AND p.proconfig IS NOT NULL AND NOT p.proconfig::text ~ 'jit='
+    LOOP
+        EXECUTE statement;
+    END LOOP;
+END $$;

@@ -21,7 +21,7 @@ COMMENT ON COLUMN sparkify_internal.stale_marks.model_id IS 'For recommendations
 COMMENT ON COLUMN sparkify_internal.stale_marks.marked_at IS 'When the mark was made.';
 
 CREATE TABLE sparkify_internal.play_totals (
-    dimension  text   COLLATE "C" NOT NULL CHECK (dimension IN ('track', 'artist', 'genre', 'popularity', 'day')),
+    dimension  text   COLLATE "C" NOT NULL CHECK (dimension IN ('track', 'artist', 'genre', 'popularity', 'day', 'first_day')),
     name       text   COLLATE "C" NOT NULL,
     plays      bigint NOT NULL,
     listeners  bigint NOT NULL,
@@ -31,7 +31,7 @@ CREATE TABLE sparkify_internal.play_totals (
 );
 COMMENT ON TABLE sparkify_internal.play_totals IS
     'Plays as refresh_summaries() last counted them; read current_plays, which adds what came since.';
-COMMENT ON COLUMN sparkify_internal.play_totals.dimension IS 'What the row counts by: track, artist, genre, popularity or day.';
+COMMENT ON COLUMN sparkify_internal.play_totals.dimension IS 'What the row counts by: track, artist, genre, popularity or day; first_day counts users by the day of their first play.';
 COMMENT ON COLUMN sparkify_internal.play_totals.name IS
     'The track_id, the primary artist, the primary genre, the track''s popularity, or the day as a number of days since 1970-01-01 UTC.';
 COMMENT ON COLUMN sparkify_internal.play_totals.plays IS 'Listening events.';
@@ -284,7 +284,26 @@ FROM (
     GROUP BY c.user_id, c.name, c.plays, c.skipped, c.skip_known
 ) AS p
 GROUP BY p.name
-$branch$, d.dimension, d.name, d.history), 'UNION ALL')
+$branch$, d.dimension, d.name, d.history), 'UNION ALL') || $first$
+UNION ALL
+SELECT 'first_day', f.day::text COLLATE "C", pg_catalog.sum(f.users)::bigint, pg_catalog.sum(f.users)::bigint, 0::bigint, 0::bigint
+FROM (
+    SELECT pg_catalog.min(d.day) FILTER (WHERE d.now > 0) AS now, pg_catalog.min(d.day) FILTER (WHERE d.now > d.plays) AS before
+    FROM (
+        SELECT b.user_id, b.day, pg_catalog.sum(b.now) AS now, pg_catalog.sum(b.plays) AS plays
+        FROM (
+            SELECT user_id, day::integer AS day, 1 AS now, 0 AS plays FROM sparkify_internal.touched_plays
+            UNION ALL
+            SELECT user_id, played_on - DATE '1970-01-01', 0, plays FROM sparkify_internal.play_changes
+        ) AS b
+        GROUP BY b.user_id, b.day
+    ) AS d
+    GROUP BY d.user_id
+) AS u
+CROSS JOIN LATERAL (VALUES (u.now, 1), (u.before, -1)) AS f (day, users)
+WHERE f.day IS NOT NULL AND u.now IS DISTINCT FROM u.before
+GROUP BY f.day
+$first$
         FROM (VALUES
             ('track', 'h.track', 'sparkify_internal.touched_plays h'),
             ('day', 'h.day', 'sparkify_internal.touched_plays h'),
@@ -297,7 +316,7 @@ $branch$, d.dimension, d.name, d.history), 'UNION ALL')
 END $$;
 COMMENT ON VIEW sparkify_internal.play_corrections IS
     'What play_changes adds to play_totals; columns as there.';
-COMMENT ON COLUMN sparkify_internal.play_corrections.dimension IS 'track, artist, genre, popularity or day.';
+COMMENT ON COLUMN sparkify_internal.play_corrections.dimension IS 'track, artist, genre, popularity, day or first_day.';
 COMMENT ON COLUMN sparkify_internal.play_corrections.name IS 'As in play_totals.';
 COMMENT ON COLUMN sparkify_internal.play_corrections.plays IS 'Plays to add.';
 COMMENT ON COLUMN sparkify_internal.play_corrections.listeners IS 'Listeners to add.';
@@ -305,7 +324,7 @@ COMMENT ON COLUMN sparkify_internal.play_corrections.skipped IS 'Skipped plays t
 COMMENT ON COLUMN sparkify_internal.play_corrections.skip_known IS 'Plays to add of which it is known whether they were skipped.';
 
 COMMENT ON FUNCTION sparkify_internal.count_plays() IS
-    'Part of refresh_summaries(): plays and listeners by track, artist, genre, popularity and day, counted afresh from listening_events: the columns of play_totals.';
+    'Part of refresh_summaries(): plays and listeners by track, artist, genre, popularity and day, and users by the day of their first play, counted afresh from listening_events: the columns of play_totals.';
 
 -- Beyond so many changes correcting costs more than counting afresh.
 CREATE VIEW sparkify_internal.plays_stale AS
@@ -334,8 +353,8 @@ SELECT dimension, name, plays, listeners, skipped, skip_known
 FROM sparkify_internal.count_plays()
 WHERE (SELECT stale FROM sparkify_internal.plays_stale);
 COMMENT ON VIEW sparkify_internal.current_plays IS
-    'Part of refresh_summaries(): plays and listeners by track, artist, genre, popularity and day, as this snapshot sees the events. Filter by dimension.';
-COMMENT ON COLUMN sparkify_internal.current_plays.dimension IS 'What the row counts by: track, artist, genre, popularity or day.';
+    'Part of refresh_summaries(): plays and listeners by track, artist, genre, popularity and day, and users by the day of their first play, as this snapshot sees the events. Filter by dimension.';
+COMMENT ON COLUMN sparkify_internal.current_plays.dimension IS 'What the row counts by: track, artist, genre, popularity or day; first_day counts users by the day of their first play.';
 COMMENT ON COLUMN sparkify_internal.current_plays.name IS
     'The track_id, the primary artist, the primary genre, the track''s popularity, or the day as a number of days since 1970-01-01 UTC.';
 COMMENT ON COLUMN sparkify_internal.current_plays.plays IS 'Listening events.';
@@ -344,10 +363,11 @@ COMMENT ON COLUMN sparkify_internal.current_plays.skipped IS 'Plays known to hav
 COMMENT ON COLUMN sparkify_internal.current_plays.skip_known IS 'Plays of which it is known whether they were skipped.';
 
 CREATE VIEW sparkify.track_plays AS
-SELECT name AS track_id, plays FROM sparkify_internal.current_plays WHERE dimension = 'track';
+SELECT name AS track_id, plays, listeners FROM sparkify_internal.current_plays WHERE dimension = 'track';
 COMMENT ON VIEW sparkify.track_plays IS 'Plays of each track that was played, as this snapshot sees the events.';
 COMMENT ON COLUMN sparkify.track_plays.track_id IS 'The track, in the catalogue or not.';
 COMMENT ON COLUMN sparkify.track_plays.plays IS 'Listening events, those in the future too.';
+COMMENT ON COLUMN sparkify.track_plays.listeners IS 'Different users among them.';
 
 -- Totals are the owner's whoever asks, also while a mark stands: a function in a
 -- view runs with its reader's rights, so these have the definer's.
@@ -409,6 +429,7 @@ SET sparkify.refreshing_summaries = 'on' AS $$
 DECLARE
     written bigint := 0;
     here    bigint;
+    recount boolean := true;
 BEGIN
     -- Another session is at it: its result is as good.
     PERFORM FROM sparkify_internal.turns WHERE work = 'summaries' FOR UPDATE SKIP LOCKED;
@@ -515,6 +536,24 @@ BEGIN
         GET DIAGNOSTICS here = ROW_COUNT;
         written := written + here;
         DELETE FROM sparkify_internal.recommended_totals WHERE lists = 0;
+    ELSE
+        recount := false;
+    END IF;
+    PERFORM sparkify_internal.count_reach(recount);
+
+    IF EXISTS (SELECT FROM sparkify_internal.outcome_notes) THEN
+        WITH note AS (
+            DELETE FROM sparkify_internal.outcome_notes RETURNING *
+        )
+        INSERT INTO sparkify_internal.outcome_totals AS t (made_on, model_id, strategy, rank, lists, played, skipped, skip_known)
+        SELECT made_on, model_id, strategy, rank, sum(lists), sum(played), sum(skipped), sum(skip_known)
+        FROM note GROUP BY made_on, model_id, strategy, rank
+        ON CONFLICT (made_on, model_id, strategy, rank) DO UPDATE
+        SET (lists, played, skipped, skip_known)
+            = (t.lists + excluded.lists, t.played + excluded.played,
+               t.skipped + excluded.skipped, t.skip_known + excluded.skip_known);
+        GET DIAGNOSTICS here = ROW_COUNT;
+        written := written + here;
     END IF;
     RETURN written;
 END $$;

@@ -43,13 +43,15 @@ COMMENT ON COLUMN sparkify.raw_tracks.delivery IS
     'Number of the delivery: when it began, in microseconds since 1970. Of the rows of one id those of the newest delivery count.';
 
 CREATE TABLE sparkify.tracks (
-    track_id         text COLLATE "C" PRIMARY KEY CHECK (track_id <> ''),
+    track_id         text COLLATE "C" PRIMARY KEY CHECK (pg_catalog.octet_length(track_id) BETWEEN 1 AND 512),
     track_name       text             NOT NULL,
-    artists          text[]           NOT NULL CHECK (pg_catalog.cardinality(artists) > 0),
+    -- Names of artists and genres are keys of the summaries.
+    artists          text[]           NOT NULL
+        CHECK (pg_catalog.cardinality(artists) > 0 AND pg_catalog.octet_length(artists[1]) <= 1024),
     primary_artist   text             GENERATED ALWAYS AS (artists[1]) STORED,
     album_name       text,
     genres           text[]           NOT NULL DEFAULT '{}',
-    primary_genre    text,
+    primary_genre    text             CHECK (pg_catalog.octet_length(primary_genre) <= 512),
     popularity       integer          CHECK (popularity BETWEEN 0 AND 100),
     duration_ms      integer          CHECK (duration_ms > 0),
     explicit         boolean,
@@ -75,7 +77,7 @@ COMMENT ON COLUMN sparkify.tracks.song_key IS 'The same for all versions of a so
 CREATE INDEX tracks_genres_idx ON sparkify.tracks USING gin (genres);
 
 CREATE TABLE sparkify.users (
-    user_id       text COLLATE "C" PRIMARY KEY CHECK (user_id <> ''),
+    user_id       text COLLATE "C" PRIMARY KEY CHECK (pg_catalog.octet_length(user_id) BETWEEN 1 AND 512),
     age           integer CHECK (age BETWEEN 0 AND 150),
     country       text,
     genre_weights jsonb CHECK (pg_catalog.jsonb_typeof(genre_weights) = 'object'),
@@ -211,6 +213,8 @@ CREATE TABLE sparkify.recommendation_lists (
 );
 ALTER TABLE sparkify.recommendation_lists
     ALTER COLUMN track_ids SET STORAGE EXTERNAL, ALTER COLUMN scores SET STORAGE EXTERNAL;
+-- The newest lists, and which strategy made how many, without reading the lists themselves.
+CREATE INDEX recommendation_lists_list_id_idx ON sparkify.recommendation_lists (model_id, list_id) INCLUDE (strategy, generated_at);
 COMMENT ON TABLE sparkify.recommendation_lists IS
     'Lists of recommendations as refresh_recommendations() last stored them, one for a user and model; read user_recommendations, which has a row for each recommendation.';
 COMMENT ON COLUMN sparkify.recommendation_lists.list_id IS 'recommendation_id of the first recommendation; the others follow.';

@@ -41,23 +41,31 @@ COMMENT ON COLUMN sparkify.top_tracks.track_id IS 'The track.';
 COMMENT ON COLUMN sparkify.top_tracks.primary_artist IS 'Its first artist.';
 
 CREATE VIEW sparkify.genre_plays AS
-SELECT name, plays, listeners FROM sparkify_internal.current_plays WHERE dimension = 'genre';
+SELECT name, plays, listeners, skipped::double precision / NULLIF(skip_known, 0) AS skip_rate
+FROM sparkify_internal.current_plays WHERE dimension = 'genre';
 COMMENT ON VIEW sparkify.genre_plays IS 'Plays by primary genre. Tracks without one, or outside the catalogue, are left out. Totals over all users, whoever asks.';
 COMMENT ON COLUMN sparkify.genre_plays.name IS 'Primary genre.';
 COMMENT ON COLUMN sparkify.genre_plays.plays IS 'Listening events of the genre''s tracks.';
 COMMENT ON COLUMN sparkify.genre_plays.listeners IS 'Different users among them.';
+COMMENT ON COLUMN sparkify.genre_plays.skip_rate IS
+    'Share of skipped plays, 0 to 1, among those of which it is known; NULL where it is known of none.';
 
 CREATE VIEW sparkify.daily_plays AS
-SELECT DATE '1970-01-01' + name::integer AS day, plays, listeners,
-       skipped::double precision / NULLIF(skip_known, 0) AS skip_rate
-FROM sparkify_internal.current_plays
-WHERE dimension = 'day';
+SELECT DATE '1970-01-01' + d.name::integer AS day, d.plays, d.listeners,
+       d.skipped::double precision / NULLIF(d.skip_known, 0) AS skip_rate,
+       COALESCE(f.listeners, 0) AS new_listeners
+FROM sparkify_internal.current_plays d
+LEFT JOIN sparkify_internal.current_plays f ON f.dimension = 'first_day' AND f.name = d.name
+WHERE d.dimension = 'day';
 COMMENT ON VIEW sparkify.daily_plays IS 'Plays by day. Totals over all users, whoever asks.';
 COMMENT ON COLUMN sparkify.daily_plays.day IS 'Day in UTC.';
 COMMENT ON COLUMN sparkify.daily_plays.plays IS 'Listening events that began on the day.';
 COMMENT ON COLUMN sparkify.daily_plays.listeners IS 'Different users among them.';
 COMMENT ON COLUMN sparkify.daily_plays.skip_rate IS
     'Share of skipped plays, 0 to 1, among those of which it is known; NULL where it is known of none.';
+
+COMMENT ON COLUMN sparkify.daily_plays.new_listeners IS
+    'Those among the listeners whose first play was on the day; the others returned.';
 
 -- By user the primary key serves the history: filter by user_id.
 
@@ -86,7 +94,8 @@ COMMENT ON COLUMN sparkify.user_top_tracks.track_id IS 'The track.';
 COMMENT ON COLUMN sparkify.user_top_tracks.primary_artist IS 'Its first artist.';
 
 CREATE VIEW sparkify.user_genre_plays WITH (security_invoker = true) AS
-SELECT e.user_id, t.primary_genre AS name, pg_catalog.count(*) AS plays, 1::bigint AS listeners
+SELECT e.user_id, t.primary_genre AS name, pg_catalog.count(*) AS plays, 1::bigint AS listeners,
+       pg_catalog.count(*) FILTER (WHERE e.skipped)::double precision / NULLIF(pg_catalog.count(e.skipped), 0) AS skip_rate
 FROM sparkify.listening_events e
 JOIN sparkify.tracks t ON t.track_id = e.track_id
 WHERE t.primary_genre IS NOT NULL
@@ -96,6 +105,8 @@ COMMENT ON COLUMN sparkify.user_genre_plays.user_id IS 'The user.';
 COMMENT ON COLUMN sparkify.user_genre_plays.name IS 'Primary genre.';
 COMMENT ON COLUMN sparkify.user_genre_plays.plays IS 'The user''s listening events of the genre''s tracks.';
 COMMENT ON COLUMN sparkify.user_genre_plays.listeners IS '1: the user. Columns are those of genre_plays.';
+COMMENT ON COLUMN sparkify.user_genre_plays.skip_rate IS
+    'Share of skipped plays, 0 to 1, among those of which it is known; NULL where it is known of none.';
 
 CREATE VIEW sparkify.pipeline_status AS
 WITH run AS (
@@ -164,24 +175,34 @@ WITH active AS (
     FROM sparkify.models m
     WHERE m.active
 ), list AS (
-    SELECT l.recommendations, l.genres, l.artists, l.popularity, l.popularity_known
-    FROM sparkify_internal.list_totals l
-    WHERE l.model_id = (SELECT model_id FROM active WHERE NOT stale)
-      AND NOT EXISTS (SELECT FROM sparkify_internal.list_changes c WHERE c.model_id = l.model_id AND c.user_id = l.user_id)
+    SELECT users_served AS lists, recommendations, genres, artists, popularity, popularity_known
+    FROM sparkify_internal.reach_totals
+    WHERE model_id = (SELECT model_id FROM active WHERE NOT stale)
     UNION ALL
-    SELECT recommendations, genres, artists, popularity, popularity_known
+    -- A model that serves since the last refresh of the summaries.
+    SELECT 1, l.recommendations, l.genres, l.artists, l.popularity, l.popularity_known
+    FROM sparkify_internal.list_totals l
+    WHERE l.model_id = (SELECT model_id FROM active
+                        WHERE NOT stale AND model_id NOT IN (SELECT model_id FROM sparkify_internal.reach_totals))
+    UNION ALL
+    SELECT -1, -l.recommendations, -l.genres, -l.artists, -l.popularity, -l.popularity_known
+    FROM (SELECT DISTINCT model_id, user_id FROM sparkify_internal.list_changes) AS c
+    JOIN sparkify_internal.list_totals l ON l.model_id = c.model_id AND l.user_id = c.user_id
+    WHERE l.model_id = (SELECT model_id FROM active WHERE NOT stale)
+    UNION ALL
+    SELECT 1, recommendations, genres, artists, popularity, popularity_known
     FROM sparkify_internal.changed_lists
     WHERE model_id = (SELECT model_id FROM active WHERE NOT stale) AND recommendations > 0
     UNION ALL
-    SELECT c.recommendations, c.genres, c.artists, c.popularity, c.popularity_known
+    SELECT 1, c.recommendations, c.genres, c.artists, c.popularity, c.popularity_known
     FROM active
     CROSS JOIN LATERAL sparkify_internal.count_lists(active.model_id) AS c
     WHERE active.stale
 ), lists AS (
-    SELECT pg_catalog.count(*) AS users_served,
+    SELECT COALESCE(pg_catalog.sum(lists), 0)::bigint AS users_served,
            COALESCE(pg_catalog.sum(recommendations), 0)::bigint AS recommendations,
-           pg_catalog.sum(genres)::double precision / NULLIF(pg_catalog.count(*), 0) AS genres_per_list,
-           pg_catalog.sum(artists)::double precision / NULLIF(pg_catalog.count(*), 0) AS artists_per_list,
+           pg_catalog.sum(genres)::double precision / NULLIF(pg_catalog.sum(lists), 0)::double precision AS genres_per_list,
+           pg_catalog.sum(artists)::double precision / NULLIF(pg_catalog.sum(lists), 0)::double precision AS artists_per_list,
            pg_catalog.sum(popularity)::double precision
                / NULLIF(pg_catalog.sum(popularity_known), 0)::double precision AS recommended_popularity
     FROM list

@@ -57,7 +57,14 @@ pgrx::extension_sql_file!(
     name = "summaries",
     requires = ["tables", "triggers", count_plays]
 );
-pgrx::extension_sql_file!("../sql/views.sql", name = "views", requires = ["summaries"]);
+pgrx::extension_sql_file!("../sql/outcomes.sql", name = "outcomes", requires = ["summaries"]);
+pgrx::extension_sql_file!("../sql/reach.sql", name = "reach", requires = ["summaries"]);
+pgrx::extension_sql_file!("../sql/views.sql", name = "views", requires = ["summaries", "reach"]);
+pgrx::extension_sql_file!(
+    "../sql/dashboard.sql",
+    name = "dashboard",
+    requires = ["views", "outcomes"]
+);
 pgrx::extension_sql_file!(
     "../sql/pipeline.sql",
     name = "pipeline",
@@ -70,6 +77,7 @@ pgrx::extension_sql_file!(
     requires =
         ["tables", load_history, import_history, import_events, match_plays, import_embeddings]
 );
+pgrx::extension_sql_file!("../sql/help.sql", name = "help", requires = ["schemas"]);
 pgrx::extension_sql_file!("../sql/access.sql", name = "access", requires = ["views", "pipeline"]);
 pgrx::extension_sql_file!(
     "../sql/serving.sql",

@@ -5,7 +5,8 @@ use pgrx::prelude::*;
 use sparkify_core::popularity;
 use sparkify_core::rank::{Index, Query};
 
-use super::options::{Ids, known, show};
+use super::arguments::known;
+use super::options::show;
 use crate::error::{in_range, raise, required};
 use crate::storage::charts::{self, Heard};
 use crate::storage::serving::{self, TrackRow};
@@ -26,7 +27,7 @@ struct Shown {
 fn popular_tracks(
     n: default!(Option<i32>, 10),
     since: default!(Option<Interval>, "NULL"),
-    genres: default!(Option<Vec<Option<String>>>, "NULL"),
+    genres: default!(Option<Array<'_, &str>>, "NULL"),
     country: default!(Option<&str>, "NULL"),
     distinct_songs: default!(Option<bool>, true),
     model_id: default!(Option<i64>, "NULL"),
@@ -62,7 +63,7 @@ fn popular_tracks(
 fn trending(
     n: default!(Option<i32>, 10),
     since: default!(Option<Interval>, "'7 days'"),
-    genres: default!(Option<Vec<Option<String>>>, "NULL"),
+    genres: default!(Option<Array<'_, &str>>, "NULL"),
     country: default!(Option<&str>, "NULL"),
 ) -> TableIterator<
     'static,
@@ -111,19 +112,26 @@ fn raise_interval() -> ! {
 
 /// An interval that reaches back from now, no further than there are dates.
 fn check(since: Interval) -> Interval {
-    let days = f64::from(since.months()) * 30.0 + f64::from(since.days()) + since.micros() as f64 / 86_400e6;
+    let days = f64::from(since.months()) * 30.0
+        + f64::from(since.days())
+        + since.micros() as f64 / 86_400e6;
     if !(days > 0.0 && days <= 36_600.0) {
         raise_interval();
     }
     since
 }
 
-fn spellings(asked: Ids) -> Option<Vec<String>> {
+fn spellings(asked: Option<Array<'_, &str>>) -> Option<Vec<String>> {
     asked.map(|asked| genres::spellings(&known(asked)))
 }
 
 /// As of the model: what a user is given of whom nothing is known.
-fn of_model(n: usize, asked: Ids, distinct_songs: bool, model_id: Option<i64>) -> Vec<Shown> {
+fn of_model(
+    n: usize,
+    asked: Option<Array<'_, &str>>,
+    distinct_songs: bool,
+    model_id: Option<i64>,
+) -> Vec<Shown> {
     let model = models::resolve(model_id);
     let packed = catalogue_index::load(&model);
     let index: Index = packed.index();
@@ -145,7 +153,7 @@ fn of_model(n: usize, asked: Ids, distinct_songs: bool, model_id: Option<i64>) -
 fn popular_since(
     n: usize,
     since: Interval,
-    asked: Ids,
+    asked: Option<Array<'_, &str>>,
     country: Option<&str>,
     distinct_songs: bool,
 ) -> Vec<Shown> {

@@ -13,7 +13,7 @@ use crate::error::{in_range, or_raise, raise, required};
 use crate::interrupt::interrupt;
 use crate::storage::features::{self, CatalogueFeatures};
 use crate::storage::models::{self, Embedded};
-use crate::storage::catalogue_index;
+use crate::storage::{catalogue_index, plays};
 
 /// Components kept where nobody says how many and the catalogue allows.
 const DEFAULT_DIMS: usize = 64;
@@ -119,6 +119,7 @@ fn store(model_id: i64, catalogue: &CatalogueFeatures, features: &Features, pca:
         centroids.add(&catalogue.genres[own], embedding);
         embeddings.extend_from_slice(embedding);
     }));
+    let listeners = plays::listeners();
     models::write_track_embeddings(
         model_id,
         embeddings.chunks_exact(dims).enumerate().map(|(track, embedding)| Embedded {
@@ -126,8 +127,8 @@ fn store(model_id: i64, catalogue: &CatalogueFeatures, features: &Features, pca:
             embedding,
             song_key: catalogue.song_keys[track],
             duration_ms: catalogue.durations[track],
-            listeners: catalogue.listeners[track],
-            popularity: catalogue.popularity[track],
+            listeners: listeners.get(&catalogue.track_ids[track]).copied().unwrap_or(0),
+            popularity: catalogue.popularity(track),
         }),
     );
     models::write_genre_embeddings(

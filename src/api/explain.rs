@@ -87,7 +87,11 @@ fn explain(user_id: &str, track_id: &str, n: usize, model_id: Option<i64>) -> (V
         (Strategy::Listened, Some(state)) => {
             let heard = history.heard(&index, model.half_life_days);
             let parts = or_raise(listener::explain(&index, state, &heard, asked));
-            heard.iter().zip(parts).map(|(heard, part)| (Because::Track(heard.position), part)).collect()
+            heard
+                .iter()
+                .zip(parts)
+                .map(|(heard, part)| (Because::Track(heard.position), part))
+                .collect()
         }
         (Strategy::Listened, None) => by_plays(&history, &index, &model, asked),
         _ => by_genres(&declared, &index, &model, asked, listener.scale),
@@ -118,7 +122,9 @@ fn by_plays(history: &History, index: &Index, model: &Model, asked: u32) -> Vec<
         let cosine = rank::cosine(index.vector(position), index.vector(asked));
         if length > 0.0 { weight * cosine / length } else { 0.0 }
     };
-    let parts = known.into_iter().map(|(position, weight)| (Because::Track(position), part(position, weight)));
+    let parts = known
+        .into_iter()
+        .map(|(position, weight)| (Because::Track(position), part(position, weight)));
     parts.collect()
 }
 

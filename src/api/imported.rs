@@ -1,5 +1,7 @@
 //! Models whose track vectors were made elsewhere.
 
+use std::collections::HashMap;
+
 use pgrx::PgSqlErrorCode;
 use pgrx::prelude::*;
 use serde_json::json;
@@ -9,7 +11,7 @@ use crate::error::{or_raise, raise, required};
 use crate::storage::embedding_source::{self, MOST_DIMS};
 use crate::storage::features::{self, CatalogueFeatures};
 use crate::storage::models::{self, Embedded};
-use crate::storage::{catalogue_index, spi};
+use crate::storage::{catalogue_index, plays, spi};
 
 /// Vectors that one statement writes.
 const BATCH: usize = 4096;
@@ -72,6 +74,7 @@ struct Writer<'a> {
     dims: usize,
     first: String,
     seen: Vec<bool>,
+    listeners: HashMap<String, i32>,
     stored: u64,
     found: Found,
     centroids: Option<Centroids>,
@@ -87,6 +90,7 @@ impl<'a> Writer<'a> {
             dims: 0,
             first: String::new(),
             seen: vec![false; catalogue.track_ids.len()],
+            listeners: plays::listeners(),
             stored: 0,
             found: Found::default(),
             centroids: None,
@@ -170,8 +174,8 @@ impl<'a> Writer<'a> {
                 embedding,
                 song_key: catalogue.song_keys[track],
                 duration_ms: catalogue.durations[track],
-                listeners: catalogue.listeners[track],
-                popularity: catalogue.popularity[track],
+                listeners: self.listeners.get(&catalogue.track_ids[track]).copied().unwrap_or(0),
+                popularity: catalogue.popularity(track),
             }),
         );
         self.tracks.clear();

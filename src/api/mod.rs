@@ -1,5 +1,6 @@
 //! SQL-callable functions, a module per capability: check, load, compute, store.
 
+mod arguments;
 mod catalogue;
 mod charts;
 mod embeddings;

@@ -3,6 +3,7 @@
 use sparkify_core::popularity;
 use sparkify_core::rank::{self, Index, Query, Ranked};
 
+use super::arguments::positions;
 use super::listener::{Listener, Strategy};
 use crate::error::{in_range, or_raise, required};
 use crate::interrupt::interrupt;
@@ -35,27 +36,19 @@ pub struct Options {
     pub model_id: Option<i64>,
 }
 
-/// Ids, or names of genres, as SQL gives them.
-pub type Ids = Option<Vec<Option<String>>>;
-
-/// Those that are not NULL.
-pub fn known(ids: Vec<Option<String>>) -> Vec<String> {
-    ids.into_iter().flatten().collect()
-}
-
 impl Options {
     /// The options as SQL gives them; NULL elements do not count.
     pub fn new(
         n: Option<i32>,
-        [exclude, candidates, genres]: [Ids; 3],
+        [exclude, candidates, genres]: [Option<Vec<String>>; 3],
         distinct_songs: Option<bool>,
         model_id: Option<i64>,
     ) -> Options {
         Options {
             n: in_range(required(n, "n").into(), 1, 1000, "n") as usize,
-            exclude: exclude.map(known).unwrap_or_default(),
-            candidates: candidates.map(known),
-            genres: genres.map(known),
+            exclude: exclude.unwrap_or_default(),
+            candidates,
+            genres,
             distinct_songs: required(distinct_songs, "distinct_songs"),
             model_id,
         }
@@ -94,13 +87,6 @@ impl Options {
         }
         show(index, &query, |query| or_raise(rank::top_n(index, query, &interrupt)))
     }
-}
-
-/// Positions of the tracks that the index has.
-pub fn positions(index: &Index, ids: &[String]) -> Vec<u32> {
-    let mut positions = Vec::with_capacity(ids.len());
-    index.positions(ids.iter().map(String::as_str), |position| positions.extend(position));
-    positions
 }
 
 /// Rounds of ranking in which what is missing is left out one list at a time.

@@ -7,14 +7,15 @@ use sparkify_core::rank::Index;
 use sparkify_learn::State;
 use sparkify_learn::listener::Folding;
 
+use super::arguments::known;
 use super::listener::{self, History, Listener, Strategy};
-use super::options::{Options, Shown, known};
+use super::options::{Options, Shown};
 use crate::error::{or_raise, raise, required};
+use crate::storage::catalogue_index;
 use crate::storage::listeners::{self, Declared};
 use crate::storage::models::{self, Model};
 use crate::storage::serving::TrackRow;
 use crate::storage::spi::under_own_search_path;
-use crate::storage::catalogue_index;
 
 /// A user's declared taste and history as the caller sees them; raises for nobody.
 pub fn read_user(user_id: &str) -> (Declared, History) {
@@ -104,9 +105,9 @@ fn to_rows((shown, strategy, model_id): (Vec<Shown>, Strategy, i64)) -> Rows {
 fn recommend(
     user_id: Option<&str>,
     n: default!(Option<i32>, 10),
-    exclude: default!(Option<Vec<Option<String>>>, "NULL"),
-    candidates: default!(Option<Vec<Option<String>>>, "NULL"),
-    genres: default!(Option<Vec<Option<String>>>, "NULL"),
+    exclude: default!(Option<Array<'_, &str>>, "NULL"),
+    candidates: default!(Option<Array<'_, &str>>, "NULL"),
+    genres: default!(Option<Array<'_, &str>>, "NULL"),
     distinct_songs: default!(Option<bool>, true),
     model_id: default!(Option<i64>, "NULL"),
 ) -> TableIterator<
@@ -123,18 +124,23 @@ fn recommend(
     ),
 > {
     let user_id = required(user_id, "user_id");
-    let options = Options::new(n, [exclude, candidates, genres], distinct_songs, model_id);
+    let options = Options::new(
+        n,
+        [exclude.map(known), candidates.map(known), genres.map(known)],
+        distinct_songs,
+        model_id,
+    );
     to_rows(under_own_search_path(|| recommend_rows(user_id, &options)))
 }
 
 #[expect(clippy::type_complexity, reason = "the shape of the SQL function")]
 #[pg_extern(stable, parallel_safe, cost = 10000)]
 fn recommend_for(
-    tracks: Option<Vec<Option<String>>>,
+    tracks: Option<Array<'_, &str>>,
     n: default!(Option<i32>, 10),
-    exclude: default!(Option<Vec<Option<String>>>, "NULL"),
-    candidates: default!(Option<Vec<Option<String>>>, "NULL"),
-    genres: default!(Option<Vec<Option<String>>>, "NULL"),
+    exclude: default!(Option<Array<'_, &str>>, "NULL"),
+    candidates: default!(Option<Array<'_, &str>>, "NULL"),
+    genres: default!(Option<Array<'_, &str>>, "NULL"),
     distinct_songs: default!(Option<bool>, true),
     model_id: default!(Option<i64>, "NULL"),
 ) -> TableIterator<
@@ -151,7 +157,12 @@ fn recommend_for(
     ),
 > {
     let tracks = known(required(tracks, "tracks"));
-    let options = Options::new(n, [exclude, candidates, genres], distinct_songs, model_id);
+    let options = Options::new(
+        n,
+        [exclude.map(known), candidates.map(known), genres.map(known)],
+        distinct_songs,
+        model_id,
+    );
     to_rows(under_own_search_path(|| recommend_for_rows(&tracks, &options)))
 }
 

@@ -194,12 +194,7 @@ impl<'a> InOrder<'a> {
     }
 
     /// Hands the history of a user to `work`, where there is one.
-    fn with(
-        &mut self,
-        user_id: &str,
-        histories: &mut [History],
-        work: impl FnOnce(&mut History),
-    ) {
+    fn with(&mut self, user_id: &str, histories: &mut [History], work: impl FnOnce(&mut History)) {
         while let Some((user, _)) = self.users.get(self.at) {
             match user.as_str().cmp(user_id) {
                 Ordering::Less => self.at += 1,
@@ -281,9 +276,8 @@ impl<'a> Batch<'a> {
                     return Ok(None);
                 }
                 let folding = folding.as_mut();
-                listeners.push(
-                    history.to_listener(self.index, folding, half_life, declared, centroid)?,
-                );
+                listeners
+                    .push(history.to_listener(self.index, folding, half_life, declared, centroid)?);
             }
             let Some(n) = self.lists.n else { continue };
             let Some(lists) = self.rank(&listeners[first..], n, go_on)? else { return Ok(None) };

@@ -4,7 +4,8 @@ use pgrx::PgSqlErrorCode;
 use pgrx::prelude::*;
 use sparkify_core::rank::{self, Index, Metric, Query};
 
-use super::options::{Options, Shown, positions, show};
+use super::arguments::{known, positions};
+use super::options::{Options, Shown, show};
 use super::recommend::{read_user, to_listener};
 use crate::error::{in_range, or_raise, raise, required};
 use crate::interrupt::interrupt;
@@ -20,9 +21,9 @@ const NEIGHBOURS: f64 = 0.3;
 fn similar_tracks(
     track_id: Option<&str>,
     n: default!(Option<i32>, 10),
-    exclude: default!(Option<Vec<Option<String>>>, "NULL"),
-    candidates: default!(Option<Vec<Option<String>>>, "NULL"),
-    genres: default!(Option<Vec<Option<String>>>, "NULL"),
+    exclude: default!(Option<Array<'_, &str>>, "NULL"),
+    candidates: default!(Option<Array<'_, &str>>, "NULL"),
+    genres: default!(Option<Array<'_, &str>>, "NULL"),
     distinct_songs: default!(Option<bool>, true),
     model_id: default!(Option<i64>, "NULL"),
 ) -> TableIterator<
@@ -37,7 +38,12 @@ fn similar_tracks(
     ),
 > {
     let track_id = required(track_id, "track_id");
-    let options = Options::new(n, [exclude, candidates, genres], distinct_songs, model_id);
+    let options = Options::new(
+        n,
+        [exclude.map(known), candidates.map(known), genres.map(known)],
+        distinct_songs,
+        model_id,
+    );
     let shown = under_own_search_path(|| similar_rows(track_id, &options));
     TableIterator::new(shown.into_iter().map(|row| {
         let TrackRow { track_name, primary_artist, genre } = row.track;

@@ -360,7 +360,7 @@ fn load_listeners(
     }
     if real > 0 {
         pgrx::notice!(
-            "{real} users that were not simulated get no plays: include_real_users => true writes theirs, too"
+            "no plays are written of users that were not simulated ({real}): include_real_users => true writes theirs, too"
         );
     }
     (ids, listeners)

@@ -1,11 +1,11 @@
 //! The tracks as the embedding sees them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use ndarray::Array2;
 use sparkify_core::catalogue::FEATURES;
 
-use super::{plays, spi};
+use super::spi;
 use crate::interrupt::interrupt;
 use crate::memory;
 
@@ -20,10 +20,6 @@ pub struct CatalogueFeatures {
     pub song_keys: Vec<u128>,
     /// Durations in milliseconds.
     pub durations: Vec<Option<i32>>,
-    /// Users who have played each.
-    pub listeners: Vec<i32>,
-    /// The catalogue's own popularity.
-    pub popularity: Vec<Option<i32>>,
     /// `(n_tracks, 14)` in the order of [`FEATURES`]; NaN where unknown.
     pub numeric: Array2<f64>,
     /// Where each track's genres begin in `genres`; one entry more than tracks.
@@ -32,6 +28,14 @@ pub struct CatalogueFeatures {
     pub genres: Vec<u32>,
     /// The genres in byte order.
     pub genre_names: Vec<String>,
+}
+
+impl CatalogueFeatures {
+    /// The catalogue's popularity of a track, the first of its features.
+    pub fn popularity(&self, track: usize) -> Option<i32> {
+        let popularity = self.numeric[(track, 0)];
+        (!popularity.is_nan()).then_some(popularity as i32)
+    }
 }
 
 /// One track as it is read.
@@ -64,8 +68,13 @@ pub fn read() -> CatalogueFeatures {
             memory::push(&mut tracks, track, WHAT);
         },
     );
-    tracks.sort_unstable_by(|a, b| a.track_id.cmp(&b.track_id));
-    arrange(tracks, &plays::listeners())
+    let mut compared = 0usize;
+    tracks.sort_unstable_by(|a, b| {
+        compared += 1;
+        check(compared);
+        a.track_id.cmp(&b.track_id)
+    });
+    arrange(tracks)
 }
 
 /// Interrupts now and then, by a track's number.
@@ -75,7 +84,7 @@ fn check(at: usize) {
     }
 }
 
-fn arrange(tracks: Vec<Read>, listeners: &HashMap<String, i32>) -> CatalogueFeatures {
+fn arrange(tracks: Vec<Read>) -> CatalogueFeatures {
     // A tree grows by small pieces.
     let mut numbers = BTreeMap::new();
     for (at, track) in tracks.iter().enumerate() {
@@ -104,14 +113,6 @@ fn arrange(tracks: Vec<Read>, listeners: &HashMap<String, i32>) -> CatalogueFeat
         genre_names: memory::collected(numbers.keys().map(|&name| name.to_owned()), WHAT),
         song_keys: memory::collected(tracks.iter().map(|t| t.song_key), WHAT),
         durations: memory::collected(tracks.iter().map(|t| t.duration_ms), WHAT),
-        listeners: memory::collected(
-            tracks.iter().map(|t| listeners.get(&t.track_id).copied().unwrap_or(0)),
-            WHAT,
-        ),
-        popularity: memory::collected(
-            tracks.iter().map(|t| Some(t.numeric[0]).filter(|x| !x.is_nan()).map(|x| x as i32)),
-            WHAT,
-        ),
         track_ids: memory::collected(tracks.into_iter().map(|t| t.track_id), WHAT),
     }
 }

@@ -34,8 +34,7 @@ pub struct Model {
     pub recommended: Option<i32>,
 }
 
-const COLUMNS: &str =
-    "model_id, fingerprint, kind, metric, (params ->> 'half_life_days')::double precision, active, recommended";
+const COLUMNS: &str = "model_id, fingerprint, kind, metric, (params ->> 'half_life_days')::double precision, active, recommended";
 
 fn read(row: &spi::Row) -> Model {
     Model {

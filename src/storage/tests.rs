@@ -274,4 +274,31 @@ mod tests {
         assert_eq!(weights, [("rock".to_owned(), 0.5)]);
         assert_eq!(spi::under_new_snapshot(|| listeners::find_user("nobody")), None);
     }
+
+    #[pg_test]
+    fn a_weight_that_cannot_be_read_does_not_count() {
+        let deep = format!("{}{}", "[".repeat(4000), "]".repeat(4000));
+        let sql = format!(
+            "SELECT ('{{\"a\": 0.5, \"b\": 1e400, \"c\": -1e400, \"d\": \"1\", \"e\": null, \"f\": true, \
+                \"g\": {{\"x\": 1}}, \"h\": {deep}, \"\": -2, \"i\": 1e-400, \"naïve ☃\": 3e2}}')::jsonb, \
+                '[1, 2]'::jsonb, '7'::jsonb, '{{}}'::jsonb, NULL::jsonb"
+        );
+        let mut seen = Vec::new();
+        spi::select(&sql, &[], |row| {
+            seen = (0..5).map(|column| row.weights(column)).collect();
+        });
+        let named = |pairs: &[(&str, f64)]| {
+            Some(pairs.iter().map(|(name, weight)| ((*name).to_owned(), *weight)).collect())
+        };
+        let known = [("a", 0.5), ("", -2.0), ("i", 0.0), ("naïve ☃", 300.0)];
+        assert_eq!(seen, [named(&known), named(&[]), named(&[]), named(&[]), None]);
+    }
+
+    #[pg_test]
+    #[expect(unsafe_code, reason = "a list of arguments is read by its address")]
+    fn a_statement_without_arguments_has_no_list_of_them() {
+        assert!(spi::bind(&[]).is_null());
+        // SAFETY: what was bound lives in memory of this call.
+        assert_eq!(unsafe { (*spi::bind(&[7i64.into()])).numParams }, 1);
+    }
 }

@@ -1,7 +1,7 @@
 //! How often and by how many listeners things were played.
 //!
 //! Every play counts towards several names: its track, the track's artist, genre
-//! and popularity, its day. A name's listeners are its different users. Plays
+//! and popularity, its day. A user counts once, for the day of the first play. A name's listeners are its different users. Plays
 //! come in any order; they are sorted by user by counting, after which a name
 //! has been seen from a user when the last user it was seen from is that one.
 //!
@@ -16,6 +16,8 @@ const WHAT: &str = "plays and what they are counted by";
 
 /// What plays are counted by.
 pub const DIMENSIONS: [&str; 5] = ["track", "artist", "genre", "popularity", "day"];
+/// Besides: users by the day of their first play, each counted once.
+pub const FIRST_DAY: &str = "first_day";
 
 /// What a track counts towards beside itself: artist, genre and popularity, where known.
 pub type Names = [Option<String>; 3];
@@ -28,7 +30,7 @@ const NOBODY: u32 = u32::MAX;
 /// What was counted for one name of a dimension.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tally {
-    /// One of [`DIMENSIONS`].
+    /// One of [`DIMENSIONS`], or [`FIRST_DAY`], where plays and listeners are both the users.
     pub dimension: &'static str,
     /// The track's id, the artist, the genre, the popularity, or the day as days since 1970-01-01.
     pub name: String,
@@ -138,10 +140,11 @@ impl PlayCounter {
             }
             numbers.push(of_track);
         }
-        let mut day_names = vec![String::new(); self.days.len()];
+        let mut days = memory::filled(0i64, self.days.len(), WHAT)?;
         for (day, number) in self.days {
-            day_names[number as usize] = day.to_string();
+            days[number as usize] = day;
         }
+        let day_names: Vec<String> = days.iter().map(i64::to_string).collect();
         let [artists, genres, popularities] = of_names.map(Numbers::names);
         let all_names = [track_names, artists?, genres?, popularities?, day_names];
         let mut counts = Vec::with_capacity(all_names.len());
@@ -149,6 +152,12 @@ impl PlayCounter {
             counts.push(memory::filled(Count::default(), names.len(), WHAT)?);
         }
         interrupt();
+        let mut first_plays = memory::filled(0u64, days.len(), WHAT)?;
+        for plays in plays.chunk_by(|one, next| one.user == next.user) {
+            if let Some(first) = plays.iter().min_by_key(|play| days[play.day as usize]) {
+                first_plays[first.day as usize] += 1;
+            }
+        }
         for chunk in plays.chunks(1 << 16) {
             interrupt();
             for play in chunk {
@@ -172,8 +181,19 @@ impl PlayCounter {
                 skip_known: count.skip_known,
             })
         };
-        let all = DIMENSIONS.into_iter().zip(all_names).zip(counts).flat_map(tallies);
-        memory::collected(all, WHAT)
+        let first_days =
+            days.iter().zip(first_plays).filter(|&(_, users)| users > 0).map(|(day, users)| {
+                Tally {
+                    dimension: FIRST_DAY,
+                    name: day.to_string(),
+                    plays: users,
+                    listeners: users,
+                    skipped: 0,
+                    skip_known: 0,
+                }
+            });
+        let tallies = DIMENSIONS.into_iter().zip(all_names).zip(counts).flat_map(tallies);
+        memory::collected(tallies.chain(first_days), WHAT)
     }
 }
 
@@ -272,6 +292,8 @@ mod tests {
             row("day", "10956", [1, 1, 1, 1]),
             row("day", "10957", [1, 1, 1, 1]),
             row("day", "10958", [3, 2, 1, 2]),
+            row("first_day", "10956", [1, 1, 0, 0]),
+            row("first_day", "10957", [1, 1, 0, 0]),
             row("genre", "folk", [2, 1, 2, 2]),
             row("genre", "jazz", [2, 2, 0, 1]),
             row("popularity", "7", [2, 1, 2, 2]),
@@ -310,7 +332,7 @@ mod tests {
     #[test]
     fn an_empty_id_is_a_name_like_any_other() {
         assert_eq!(
-            count(&[("", "", 0, None), ("", "t9", 0, None)])[1],
+            count(&[("", "", 0, None), ("", "t9", 0, None)])[2],
             row("track", "", [1, 1, 0, 0])
         );
     }

@@ -50,7 +50,6 @@ SELECT refused('SELECT sparkify.build_embeddings(200)');
 SELECT refused('SELECT sparkify.build_embeddings(0)');
 SELECT refused('SELECT sparkify.build_embeddings(-1)');
 SELECT refused('SELECT sparkify.build_embeddings(16001)');
-SELECT refused('SELECT sparkify.build_embeddings(NULL)');
 SELECT refused('SELECT sparkify.build_embeddings(1, activate => NULL)');
 SELECT refused('SELECT sparkify.build_embeddings(1, half_life_days => NULL)');
 SELECT refused('SELECT sparkify.build_embeddings(1, half_life_days => 0)');

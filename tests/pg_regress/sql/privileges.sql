@@ -38,13 +38,13 @@ WHERE p.prosecdef AND p.prorettype = 'trigger'::regtype AND p.prosrc NOT LIKE '%
 ORDER BY 1;
 
 -- The parts.
-CREATE ROLE sparkify_regress_reader;
-CREATE ROLE sparkify_regress_writer;
-CREATE ROLE sparkify_regress_operator;
-CREATE ROLE sparkify_regress_stranger;
-SELECT sparkify.grant_reader('sparkify_regress_reader');
-SELECT sparkify.grant_writer('sparkify_regress_writer');
-SELECT sparkify.grant_writer('sparkify_regress_operator', operate => true);
+CREATE ROLE sparkify_part_reader;
+CREATE ROLE sparkify_part_writer;
+CREATE ROLE sparkify_part_operator;
+CREATE ROLE sparkify_part_stranger;
+SELECT sparkify.grant_reader('sparkify_part_reader');
+SELECT sparkify.grant_writer('sparkify_part_writer');
+SELECT sparkify.grant_writer('sparkify_part_operator', operate => true);
 -- Each has what is stated for it, and for the parts before it, and nothing else.
 SELECT r.role, s.name, s.privilege, r.has FROM (
     SELECT s.*, array_position('{reader,writer,operator,owner}', s.part) AS level FROM stated AS s) AS s
@@ -52,14 +52,14 @@ CROSS JOIN LATERAL (
     SELECT role, level, CASE s.kind WHEN 'function' THEN has_function_privilege(role, to_regproc(s.name), s.privilege)
         ELSE CASE WHEN s.privilege = 'USAGE' THEN has_sequence_privilege(role, s.name, 'USAGE')
                   ELSE has_table_privilege(role, s.name, s.privilege) END END AS has
-    FROM (VALUES ('sparkify_regress_reader', 1), ('sparkify_regress_writer', 2), ('sparkify_regress_operator', 3),
-                 ('sparkify_regress_stranger', 0)) AS r (role, level)) AS r
+    FROM (VALUES ('sparkify_part_reader', 1), ('sparkify_part_writer', 2), ('sparkify_part_operator', 3),
+                 ('sparkify_part_stranger', 0)) AS r (role, level)) AS r
 WHERE r.has <> EXISTS (SELECT FROM stated AS o WHERE o.name = s.name AND o.privilege = s.privilege
                        AND array_position('{reader,writer,operator,owner}', o.part) <= r.level)
 ORDER BY 1, 2, 3;
 
 -- A reader.
-SET ROLE sparkify_regress_reader;
+SET ROLE sparkify_part_reader;
 SELECT count(*) > 0 AS served FROM sparkify.recommend('ann');
 SELECT count(*) > 0 AS served FROM sparkify.recommend('eve');
 SELECT count(*) > 0 AS there FROM sparkify.top_artists;
@@ -71,10 +71,10 @@ SELECT refused('SELECT * FROM sparkify_internal.play_totals');
 SELECT refused('SELECT sparkify_internal.lock_pipeline()');
 SELECT refused('SELECT FROM sparkify_internal.turns FOR UPDATE');
 SELECT refused('LOCK TABLE sparkify_internal.pipeline_lock IN EXCLUSIVE MODE');
-SELECT refused('SELECT sparkify.grant_writer(''sparkify_regress_reader'')');
+SELECT refused('SELECT sparkify.grant_writer(''sparkify_part_reader'')');
 RESET ROLE;
 -- A writer.
-SET ROLE sparkify_regress_writer;
+SET ROLE sparkify_part_writer;
 SELECT * FROM sparkify.ingest_events('[{"user_id": "wes", "track_id": "a1", "played_at": "2025-03-01T00:00:00Z"}, {"user_id": "wes"}]');
 SELECT refused('SELECT sparkify.build_embeddings()');
 SELECT refused('UPDATE sparkify.models SET active = false');
@@ -83,7 +83,7 @@ SELECT * FROM sparkify.forget_user('wes');
 SELECT refused('SELECT sparkify.forget_user(NULL)');
 RESET ROLE;
 -- An operator.
-SET ROLE sparkify_regress_operator;
+SET ROLE sparkify_part_operator;
 SELECT sparkify.build_embeddings(1) > 0 AS built;
 SELECT sparkify.refresh_recommendations() > 0 AS stored;
 SELECT sparkify.refresh_summaries() > 0 AS folded;
@@ -92,8 +92,8 @@ SELECT sparkify_internal.unlock_pipeline();
 RESET ROLE;
 
 -- A table of somebody's own with a hostile cast: the trigger functions cannot be put on it.
-GRANT USAGE ON SCHEMA sparkify, sparkify_internal TO sparkify_regress_stranger;
-SET ROLE sparkify_regress_stranger;
+GRANT USAGE ON SCHEMA sparkify, sparkify_internal TO sparkify_part_stranger;
+SET ROLE sparkify_part_stranger;
 CREATE TYPE pg_temp.evil AS (x integer);
 CREATE FUNCTION pg_temp.run(pg_temp.evil) RETURNS text LANGUAGE sql AS 'SELECT current_user::text';
 CREATE CAST (pg_temp.evil AS text) WITH FUNCTION pg_temp.run(pg_temp.evil) AS ASSIGNMENT;
@@ -110,17 +110,17 @@ FROM pg_proc AS p WHERE p.pronamespace = 'sparkify_internal'::regnamespace AND p
 DROP TABLE pg_temp.bait;
 
 -- The undo leaves nothing.
-REVOKE USAGE ON SCHEMA sparkify, sparkify_internal FROM sparkify_regress_stranger;
-SELECT sparkify.revoke_access('sparkify_regress_reader'), sparkify.revoke_access('sparkify_regress_writer'), sparkify.revoke_access('sparkify_regress_operator');
-SELECT sparkify.revoke_access('sparkify_regress_nobody');
-SELECT count(*) FROM pg_db_role_setting AS s JOIN pg_roles AS r ON r.oid = s.setrole WHERE r.rolname LIKE 'sparkify_regress%';
+REVOKE USAGE ON SCHEMA sparkify, sparkify_internal FROM sparkify_part_stranger;
+SELECT sparkify.revoke_access('sparkify_part_reader'), sparkify.revoke_access('sparkify_part_writer'), sparkify.revoke_access('sparkify_part_operator');
+SELECT sparkify.revoke_access('sparkify_part_nobody');
+SELECT count(*) FROM pg_db_role_setting AS s JOIN pg_roles AS r ON r.oid = s.setrole WHERE r.rolname LIKE 'sparkify_part_%';
 SELECT sparkify.grant_reader(NULL);
-SELECT sparkify.grant_writer('sparkify_regress_reader', NULL);
+SELECT sparkify.grant_writer('sparkify_part_reader', NULL);
 -- A reader who becomes a writer may write; a writer who becomes a reader stays one.
-SELECT sparkify.grant_reader('sparkify_regress_reader');
-SELECT sparkify.grant_writer('sparkify_regress_reader');
-SELECT sparkify.grant_reader('sparkify_regress_reader', '5 seconds');
-SELECT unnest(setconfig) FROM pg_db_role_setting AS s JOIN pg_roles AS r ON r.oid = s.setrole WHERE r.rolname = 'sparkify_regress_reader' ORDER BY 1;
-SELECT sparkify.revoke_access('sparkify_regress_reader');
-DROP OWNED BY sparkify_regress_stranger;
-DROP ROLE sparkify_regress_reader, sparkify_regress_writer, sparkify_regress_operator, sparkify_regress_stranger;
+SELECT sparkify.grant_reader('sparkify_part_reader');
+SELECT sparkify.grant_writer('sparkify_part_reader');
+SELECT sparkify.grant_reader('sparkify_part_reader', '5 seconds');
+SELECT unnest(setconfig) FROM pg_db_role_setting AS s JOIN pg_roles AS r ON r.oid = s.setrole WHERE r.rolname = 'sparkify_part_reader' ORDER BY 1;
+SELECT sparkify.revoke_access('sparkify_part_reader');
+DROP OWNED BY sparkify_part_stranger;
+DROP ROLE sparkify_part_reader, sparkify_part_writer, sparkify_part_operator, sparkify_part_stranger;

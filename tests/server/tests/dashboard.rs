@@ -1,29 +1,36 @@
-//! The Grafana dashboard without a Grafana: its structure, and every query of it
-//! with macros and variables expanded as Grafana's PostgreSQL data source does,
-//! run by the reader's role.
+//! The Grafana dashboards without a Grafana: every query of them with macros and
+//! variables expanded as Grafana's PostgreSQL data source does, run by the reader's
+//! role. What the files look like is tested where they are made, in crates/dashboards.
 
-use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use postgres::types::Type;
-use postgres::{Client, Column};
+use postgres::{Client, Column, SimpleQueryMessage};
 use serde_json::Value;
 use sparkify_server_tests::{Server, refusal};
 
 const READER: &str = "sparkify_dashboard_reader";
-
-fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../dashboards")
-}
+const BOARDS: [&str; 3] = ["listening", "recommendations", "operations"];
 
 fn read(file: &str) -> String {
-    let path = folder().join(file);
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../dashboards").join(file);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-fn dashboard() -> Value {
-    serde_json::from_str(&read("sparkify.json")).expect("valid JSON")
+fn board(name: &str) -> Value {
+    serde_json::from_str(&read(&format!("boards/{name}.json"))).expect("valid JSON")
+}
+
+fn panels() -> Vec<Value> {
+    BOARDS
+        .iter()
+        .flat_map(|name| board(name)["panels"].as_array().cloned().unwrap_or_default())
+        .collect()
+}
+
+fn panel(title: &str) -> Value {
+    panels().into_iter().find(|panel| panel["title"] == title).expect(title)
 }
 
 fn array(value: &Value) -> &[Value] {
@@ -34,174 +41,84 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-#[test]
-fn the_dashboard_is_whole() {
-    let dashboard = dashboard();
-    assert_eq!(dashboard["schemaVersion"], 39);
-    assert_eq!(dashboard["refresh"], "1m");
-    assert_eq!(dashboard["timezone"], "browser");
-    let panels = array(&dashboard["panels"]);
-    assert!(panels.len() >= 15);
-    let (mut ids, mut titles, mut taken) = (HashSet::new(), HashSet::new(), HashSet::new());
-    for panel in panels {
-        let title = text(&panel["title"]);
-        assert!(!title.is_empty() && titles.insert(title), "title \"{title}\"");
-        assert!(ids.insert(panel["id"].as_u64().expect("an id")), "id of {title}");
-        assert!(text(&panel["description"]).ends_with('.'), "description of {title}");
-        let defaults = &panel["fieldConfig"]["defaults"];
-        let empty = text(&defaults["noValue"]);
-        assert!(!empty.is_empty() && !empty.eq_ignore_ascii_case("no data"), "noValue of {title}");
-        for source in array(&panel["targets"]).iter().chain([panel]) {
-            assert_eq!(source["datasource"]["type"], "grafana-postgresql-datasource", "{title}");
-            assert_eq!(source["datasource"]["uid"], "${datasource}", "{title}");
-        }
-        assert!(!array(&panel["targets"]).is_empty(), "queries of {title}");
-        if ["stat", "barchart", "bargauge", "timeseries", "piechart"]
-            .contains(&text(&panel["type"]))
-        {
-            assert!(!text(&defaults["unit"]).is_empty(), "unit of {title}");
-        }
-        let grid = |key: &str| panel["gridPos"][key].as_u64().expect("a place in the grid");
-        assert!(grid("w") > 0 && grid("h") > 0 && grid("x") + grid("w") <= 24, "{title}");
-        for x in grid("x")..grid("x") + grid("w") {
-            for y in grid("y")..grid("y") + grid("h") {
-                assert!(taken.insert((x, y)), "{title} overlaps at {x}, {y}");
-            }
-        }
-    }
-    let height = taken.iter().map(|(_, y)| y + 1).max().unwrap_or_default();
-    assert_eq!(taken.len() as u64, height * 24, "the grid has a hole");
+/// What is chosen on a board.
+#[derive(Clone, Copy)]
+struct Chosen<'a> {
+    user: &'a str,
+    artist: &'a str,
+    genre: &'a str,
+    to: &'a str,
 }
 
-#[test]
-fn the_variables_are_used() {
-    let dashboard = dashboard();
-    let panels = dashboard["panels"].to_string();
-    let variables = array(&dashboard["templating"]["list"]);
-    let names: Vec<&str> = variables.iter().map(|variable| text(&variable["name"])).collect();
-    assert_eq!(names, ["datasource", "user"]);
-    assert_eq!(variables[0]["query"], "grafana-postgresql-datasource");
-    assert_eq!(variables[1]["datasource"]["uid"], "${datasource}");
-    assert_eq!(variables[1]["query"], variables[1]["definition"]);
-    assert!(text(&variables[1]["query"]).contains("$__searchFilter"));
-    assert!(text(&variables[1]["query"]).ends_with("LIMIT 200"));
-    for name in names {
-        assert!(panels.contains(&format!("${{{name}")), "{name} is used");
-    }
-    // Within a query a user's id must come quoted.
-    for panel in array(&dashboard["panels"]) {
-        for target in array(&panel["targets"]) {
-            let sql = text(&target["rawSql"]).replace("${user:sqlstring}", "");
-            assert!(!sql.contains("$user") && !sql.contains("${"), "{}", panel["title"]);
-        }
-    }
-}
+const NOTHING: Chosen = Chosen { user: "", artist: "", genre: "", to: "2026-12-31T00:00:00Z" };
 
-#[test]
-fn the_score_is_a_gauge_and_states_have_colours() {
-    let dashboard = dashboard();
-    let of_type = |kind: &str| -> Vec<&Value> {
-        array(&dashboard["panels"]).iter().filter(|panel| panel["type"] == kind).collect()
-    };
-    let gauges: Vec<BTreeMap<&str, &Value>> = of_type("table")
-        .iter()
-        .flat_map(|panel| array(&panel["fieldConfig"]["overrides"]))
-        .filter(|rule| rule["matcher"]["options"] == "score")
-        .map(|rule| {
-            array(&rule["properties"]).iter().map(|p| (text(&p["id"]), &p["value"])).collect()
-        })
-        .collect();
-    assert_eq!(gauges.len(), 2, "stored and live");
-    for gauge in gauges {
-        assert_eq!(gauge["custom.cellOptions"]["type"], "gauge");
-        assert_eq!((gauge["min"].as_f64(), gauge["max"].as_f64()), (Some(0.0), Some(1.0)));
+/// Expands what Grafana would: a variable of one value has its quotes doubled and nothing else.
+fn expand(sql: &str, chosen: Chosen) -> String {
+    let quoted = |value: &str| value.replace('\'', "''");
+    let (from, to) = ("'2026-01-01T00:00:00Z'", format!("'{}'", chosen.to));
+    let mut expanded = sql.replace("$__timeFrom()", from).replace("$__timeTo()", &to);
+    while let Some(start) = expanded.find("$__timeFilter(") {
+        let end = start + expanded[start..].find(')').expect("a closing bracket");
+        let column = expanded[start + "$__timeFilter(".len()..end].to_owned();
+        expanded.replace_range(start..=end, &format!("{column} BETWEEN {from} AND {to}"));
     }
-    assert!(
-        of_type("barchart").iter().all(|panel| panel["options"]["orientation"] == "horizontal")
-    );
-    assert_eq!(of_type("barchart").len(), 4);
-    for panel in of_type("piechart") {
-        assert_eq!(panel["options"]["pieType"], "donut");
-        assert_eq!(panel["transformations"][0]["id"], "rowsToFields");
+    assert!(!expanded.contains("$__"), "something is left to expand: {expanded}");
+    for (name, value) in
+        [("$user", chosen.user), ("$artist", chosen.artist), ("$genre", chosen.genre)]
+    {
+        expanded = expanded.replace(name, &quoted(value));
     }
-    let timeline = of_type("state-timeline")[0];
-    for state in ["succeeded", "failed", "running"] {
-        let mapping = &timeline["fieldConfig"]["defaults"]["mappings"][0]["options"][state];
-        assert!(!text(&mapping["color"]).is_empty(), "{state}");
-    }
-}
-
-/// Expands what Grafana would: macros of the data source, variables of the dashboard.
-fn expand(sql: &str, user: &str, search: &str) -> String {
-    let (from, to) = ("'2026-01-01T00:00:00Z'", "'2026-12-31T00:00:00Z'");
-    let mut sql = sql
-        .replace("${user:sqlstring}", &format!("'{}'", user.replace('\'', "''")))
-        .replace("$__searchFilter", &format!("{}%", search.replace('\'', "''")))
-        .replace("$__interval_ms", "1800000")
-        .replace("$__timeFrom()", from)
-        .replace("$__timeTo()", to);
-    while let Some(start) = sql.find("$__timeFilter(") {
-        let end = start + sql[start..].find(')').expect("a closing bracket");
-        let column = sql[start + "$__timeFilter(".len()..end].to_owned();
-        sql.replace_range(start..=end, &format!("{column} BETWEEN {from} AND {to}"));
-    }
-    assert!(!sql.contains('$'), "something is left to expand: {sql}");
-    sql
+    expanded
 }
 
 fn number_type(column: &Column) -> bool {
     [Type::INT4, Type::INT8, Type::FLOAT4, Type::FLOAT8, Type::NUMERIC].contains(column.type_())
 }
 
-/// Runs a panel's query, and checks that its columns are those that the panel draws.
-fn run_panel(client: &mut Client, panel: &Value, user: &str) -> Vec<postgres::Row> {
+/// The rows of a panel, its values as text, after a check that its columns are those that it draws.
+fn rows_of(client: &mut Client, panel: &Value, chosen: Chosen) -> Vec<Vec<Option<String>>> {
     let title = text(&panel["title"]);
     let target = &panel["targets"][0];
-    let sql = expand(text(&target["rawSql"]), user, "");
+    let sql = expand(text(&target["rawSql"]), chosen);
     let statement =
         client.prepare(&sql).unwrap_or_else(|error| panic!("{title}: {error:?}\n{sql}"));
     let names: Vec<&str> = statement.columns().iter().map(Column::name).collect();
     for rule in array(&panel["fieldConfig"]["overrides"]) {
-        assert!(
-            names.contains(&text(&rule["matcher"]["options"])),
-            "{title} has no column {rule}: {names:?}"
-        );
+        let name = text(&rule["matcher"]["options"]);
+        assert!(names.contains(&name), "{title} has no column {name}: {names:?}");
     }
-    if let Some(field) = panel["options"]["xField"].as_str() {
-        assert!(names.contains(&field), "{title}: {field}");
-    }
-    for mapping in array(&panel["transformations"][0]["options"]["mappings"]) {
-        assert!(names.contains(&text(&mapping["fieldName"])), "{title}: {mapping}");
-    }
-    if target["format"] == "time_series" || panel["type"] == "state-timeline" {
-        assert_eq!(
-            (names[0], statement.columns()[0].type_()),
-            ("time", &Type::TIMESTAMPTZ),
-            "{title}"
-        );
+    if panel["type"] == "table" {
+        let described = array(&panel["fieldConfig"]["overrides"]).len();
+        assert_eq!(described, names.len(), "{title}: every column has its width");
     }
     if target["format"] == "time_series" {
+        let first = &statement.columns()[0];
+        assert_eq!((first.name(), first.type_()), ("time", &Type::TIMESTAMPTZ), "{title}");
         assert!(statement.columns()[1..].iter().all(number_type), "{title}");
     }
     let began = Instant::now();
-    let rows =
-        client.query(&statement, &[]).unwrap_or_else(|error| panic!("{title}: {error:?}\n{sql}"));
+    let messages =
+        client.simple_query(&sql).unwrap_or_else(|error| panic!("{title}: {error:?}\n{sql}"));
     assert!(began.elapsed() < Duration::from_secs(20), "{title} runs for ever");
-    rows
+    let row = |message| match message {
+        SimpleQueryMessage::Row(row) => {
+            Some((0..row.len()).map(|at| row.get(at).map(str::to_owned)).collect())
+        }
+        _ => None,
+    };
+    messages.into_iter().filter_map(row).collect()
 }
 
-fn run_all(client: &mut Client, user: &str) -> BTreeMap<String, usize> {
-    let dashboard = dashboard();
-    let panels = array(&dashboard["panels"]);
-    panels
-        .iter()
-        .map(|panel| (text(&panel["title"]).to_owned(), run_panel(client, panel, user).len()))
-        .collect()
+/// The only value of a panel of one.
+fn said(client: &mut Client, title: &str, chosen: Chosen) -> String {
+    let rows = rows_of(client, &panel(title), chosen);
+    assert_eq!((rows.len(), rows[0].len()), (1, 1), "{title}");
+    rows[0][0].clone().expect(title)
 }
 
 fn search(client: &mut Client, typed: &str) -> Vec<String> {
-    let dashboard = dashboard();
-    let sql = expand(text(&dashboard["templating"]["list"][1]["query"]), "", typed);
+    let sql = text(&board("recommendations")["templating"]["list"][1]["query"])
+        .replace("$__searchFilter", &format!("{}%", typed.replace('\'', "''")));
     client
         .query(&sql, &[])
         .unwrap_or_else(|error| panic!("{sql}: {error}"))
@@ -210,11 +127,17 @@ fn search(client: &mut Client, typed: &str) -> Vec<String> {
         .collect()
 }
 
-/// The query of the alert rule, which is YAML on one line.
-fn alert_query() -> String {
-    let rule = read("provisioning/alerting/sparkify.yaml");
-    let line = rule.lines().find_map(|line| line.trim().strip_prefix("rawSql: ")).expect("a query");
-    line.to_owned()
+/// The queries of the alert rules, from YAML: each on lines indented below `rawSql: >-`.
+fn alert_queries() -> Vec<String> {
+    let rules = read("provisioning/alerting/sparkify.yaml");
+    rules
+        .split("rawSql: >-\n")
+        .skip(1)
+        .map(|rest| {
+            let lines = rest.lines().take_while(|line| line.starts_with("                "));
+            lines.map(str::trim).collect::<Vec<_>>().join(" ")
+        })
+        .collect()
 }
 
 fn fill(client: &mut Client) {
@@ -232,19 +155,31 @@ fn make_reader(client: &mut Client) {
         .unwrap();
 }
 
+const USERS: [&str; 4] = ["o'brien", "Zoë \"Z\" Müller", "back\\slash\\", "50%_off"];
+
 const FILLED: &str = "
-    INSERT INTO sparkify.tracks (track_id, track_name, artists, genres, primary_genre, energy, valence, popularity)
-    SELECT 't' || i, 'It''s song ' || i, ARRAY['Artist ' || i % 17], ARRAY['g' || i % 13], 'g' || i % 13, i * 0.01, i % 5 * 0.1, i
+    INSERT INTO sparkify.tracks (track_id, track_name, artists, genres, primary_genre, energy, valence, popularity, duration_ms)
+    SELECT 't' || i, 'It''s song ' || i, ARRAY['Artist ' || i % 17], ARRAY['g' || i % 13], 'g' || i % 13, i * 0.01, i % 5 * 0.1, i, 200000
     FROM generate_series(1, 60) AS i;
     INSERT INTO sparkify.users (user_id) SELECT 'u' || i FROM generate_series(1, 250) AS i;
-    INSERT INTO sparkify.users (user_id) VALUES ('o''brien');
-    INSERT INTO sparkify.listening_events (user_id, track_id, played_at, skipped)
-    SELECT u.user_id, 't' || i, timestamptz '2026-05-01' + i * interval '1 hour', i % 3 = 0
-    FROM sparkify.users AS u, generate_series(1, 30) AS i;";
+    INSERT INTO sparkify.users (user_id) VALUES ('o''brien'), ('Zoë \"Z\" Müller'), (E'back\\\\slash\\\\'), ('50%_off'), ('cold');
+    INSERT INTO sparkify.listening_events (user_id, track_id, played_at, skipped, ms_played)
+    SELECT u.user_id, 't' || i, timestamptz '2026-05-01' + i * interval '1 hour', i % 3 = 0, 100000
+    FROM sparkify.users AS u, generate_series(1, 30) AS i WHERE u.user_id <> 'cold';
+    SELECT * FROM sparkify.ingest_events('[{\"user_id\": \"a secret\", \"track_id\": \"another secret\", \"played_at\": \"2026-01-01T10:00:00Z\"}, 7]');";
 
+/// Two lists of o'brien come and go: the first was followed by plays, one of them of the first place.
 const DATED: &str = "
-    UPDATE sparkify.pipeline_runs SET started_at = '2026-06-01', finished_at = '2026-06-01 00:00:02';
-    UPDATE sparkify.models SET trained_at = '2026-06-01';";
+    UPDATE sparkify.pipeline_runs SET started_at = timestamptz '2026-06-01' + (started_at - (SELECT min(started_at) FROM sparkify.pipeline_runs)),
+        finished_at = timestamptz '2026-06-01' + (finished_at - (SELECT min(started_at) FROM sparkify.pipeline_runs));
+    UPDATE sparkify.rejected_events SET rejected_at = '2026-06-01';
+    UPDATE sparkify.models SET trained_at = '2026-06-01';
+    UPDATE sparkify_internal.model_service SET served_from = '2026-06-01';
+    UPDATE sparkify.recommendation_lists SET generated_at = '2026-06-02' WHERE user_id = 'o''brien';
+    INSERT INTO sparkify.listening_events (user_id, track_id, played_at, skipped)
+    SELECT user_id, track_ids[1], timestamptz '2026-06-03', true FROM sparkify.recommendation_lists WHERE user_id = 'o''brien';
+    SELECT sparkify.refresh_recommendations();
+    SELECT sparkify.refresh_summaries();";
 
 #[test]
 fn every_query_runs_as_the_reader() {
@@ -254,37 +189,242 @@ fn every_query_runs_as_the_reader() {
     make_reader(&mut owner);
     let mut reader = database.connect_as(READER);
 
-    // A fresh install, where no user can be chosen.
+    // A fresh install, where no user can be chosen: tables say what an empty answer means.
     assert_eq!(search(&mut reader, ""), Vec::<String>::new());
-    assert_eq!(reader.query(&alert_query(), &[]).unwrap().len(), 0, "no data, which alerts");
-    for (title, rows) in run_all(&mut reader, "") {
-        // These have no text of their own for an empty answer, or say "no data" in spite of it.
-        let panels = dashboard();
-        let panel = array(&panels["panels"]).iter().find(|panel| text(&panel["title"]) == title);
-        let kind = text(&panel.expect("the panel")["type"]).to_owned();
-        if ["stat", "bargauge", "barchart", "piechart", "state-timeline"].contains(&kind.as_str()) {
-            assert!(rows > 0, "{title} is empty on a fresh install");
-        }
+    for panel in panels() {
+        let rows = rows_of(&mut reader, &panel, NOTHING);
+        assert_eq!(rows.is_empty(), panel["type"] == "timeseries", "{}", panel["title"]);
     }
+    assert_eq!(said(&mut reader, "User $user", NOTHING), "There are no users yet.");
+    let found: Vec<usize> = alert_queries()
+        .iter()
+        .map(|sql| reader.query(sql, &[]).unwrap_or_else(|error| panic!("{sql}: {error}")).len())
+        .collect();
+    assert_eq!(found, [0, 0, 0], "no data; of the first, that alerts");
 
     fill(&mut owner);
-    let users = search(&mut reader, "");
-    assert_eq!(users.len(), 200);
-    assert_eq!(search(&mut reader, "o'b"), ["o'brien"]);
-    assert_eq!(search(&mut reader, "u25"), ["u25", "u250"]);
-    assert_eq!(reader.query(&alert_query(), &[]).unwrap().len(), 1);
-    for user in ["u1", "o'brien"] {
-        for (title, rows) in run_all(&mut reader, user) {
-            assert!(rows > 0, "{title} is empty for {user}");
-            if title.ends_with("of $user") && title.starts_with("Top")
-                || title.contains("recommendations of")
+    for user in USERS {
+        let chosen = Chosen { user, ..NOTHING };
+        for panel in panels() {
+            let rows = rows_of(&mut reader, &panel, chosen);
+            assert!(!rows.is_empty(), "{} is empty for {user}", panel["title"]);
+            // A sentence in place of rows leaves the other columns empty.
+            if panel["type"] == "table"
+                && panel["title"] != "Failed steps"
+                && panel["title"] != "Cleaned and repaired rows"
             {
-                assert_eq!(rows, 10, "{title} of {user}");
+                let known = rows[0].iter().filter(|value| value.is_some()).count();
+                assert!(known > 1, "{} for {user}: {rows:?}", panel["title"]);
             }
         }
+        for (title, expected) in [
+            ("Stored for $user", 10),
+            ("For $user now", 10),
+            ("Top tracks of $user · all time", 10),
+        ] {
+            assert_eq!(
+                rows_of(&mut reader, &panel(title), chosen).len(),
+                expected,
+                "{title} of {user}"
+            );
+        }
+        assert!(
+            said(&mut reader, "User $user", chosen).contains("list of 10 tracks from listening")
+        );
     }
-    // Someone who is not there is no error either.
-    run_all(&mut reader, "nobody");
+    let found: Vec<usize> =
+        alert_queries().iter().map(|sql| reader.query(sql, &[]).unwrap().len()).collect();
+    assert_eq!(found, [1, 1, 0], "too few lists were tested to tell quality");
+}
+
+#[test]
+fn a_user_is_found_by_any_part_of_a_name_and_what_is_not_there_is_said() {
+    let server = Server::shared();
+    let database = server.database("dashboard_search");
+    let mut owner = database.connect();
+    make_reader(&mut owner);
+    fill(&mut owner);
+    let mut reader = database.connect_as(READER);
+    assert_eq!(search(&mut reader, "").len(), 200);
+    for (typed, found) in [
+        ("o'B", "o'brien"),
+        ("\"Z\"", "Zoë \"Z\" Müller"),
+        ("k\\s", "back\\slash\\"),
+        ("\\", "back\\slash\\"),
+        ("%_", "50%_off"),
+    ] {
+        assert_eq!(search(&mut reader, typed), [found], "{typed}");
+    }
+    assert_eq!(search(&mut reader, "u25"), ["u25", "u250"]);
+    assert_eq!(search(&mut reader, "u%5"), Vec::<String>::new());
+    for (user, expected) in [
+        ("", "Choose a user above."),
+        ("nobody's", "There is no user \"nobody's\"."),
+        ("cold", "0 plays; list of 10 tracks from popular"),
+    ] {
+        let sentence = said(&mut reader, "User $user", Chosen { user, ..NOTHING });
+        assert!(sentence.starts_with(expected), "{sentence}");
+    }
+    let nobody = Chosen { user: "nobody", ..NOTHING };
+    assert_eq!(
+        rows_of(&mut reader, &panel("For $user now"), nobody)[0][1].as_deref(),
+        Some("There is no such user.")
+    );
+    for panel in panels() {
+        rows_of(&mut reader, &panel, nobody);
+    }
+    // Filters: an artist has the tracks i % 17 = 3, a genre those with i % 13 = 3.
+    let tracks = panel("Top tracks · all time");
+    let of_artist = rows_of(&mut reader, &tracks, Chosen { artist: "Artist 3", ..NOTHING });
+    assert_eq!(of_artist.len(), 2, "t3 and t20 were played");
+    let both = rows_of(&mut reader, &tracks, Chosen { artist: "Artist 3", genre: "g3", ..NOTHING });
+    assert_eq!(both[0][0].as_deref(), Some("It's song 3"));
+    assert_eq!(both.len(), 1);
+    let none = rows_of(&mut reader, &tracks, Chosen { artist: "o'nobody", ..NOTHING });
+    assert_eq!(none[0][0].as_deref(), Some("Nothing was played."));
+}
+
+#[test]
+fn missing_rights_are_told_as_what_they_are() {
+    let server = Server::shared();
+    let database = server.database("dashboard_rights");
+    let mut owner = database.connect();
+    owner.batch_execute("DO $$ BEGIN CREATE ROLE sparkify_dashboard_stranger LOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$").unwrap();
+    let mut stranger = database.connect_as("sparkify_dashboard_stranger");
+    assert_eq!(
+        said(&mut stranger, "Access", NOTHING),
+        "Role sparkify_dashboard_stranger may not read here: run SELECT sparkify.grant_reader('sparkify_dashboard_stranger')."
+    );
+    make_reader(&mut owner);
+    let mut reader = database.connect_as(READER);
+    assert!(
+        said(&mut reader, "Access", NOTHING).starts_with("Ready: sparkify_dashboard_reader reads")
+    );
+    owner.batch_execute("DROP EXTENSION sparkify CASCADE").unwrap();
+    assert!(
+        said(&mut reader, "Access", NOTHING)
+            .starts_with("The extension is not installed in database")
+    );
+}
+
+#[test]
+fn no_day_to_come_is_drawn() {
+    let server = Server::shared();
+    let database = server.database("dashboard_days");
+    let mut owner = database.connect();
+    owner
+        .batch_execute(
+            "INSERT INTO sparkify.tracks (track_id, track_name, artists) VALUES ('t', 'T', '{A}');
+             INSERT INTO sparkify.listening_events (user_id, track_id, played_at)
+             VALUES ('u', 't', now() - interval '2 days'), ('u', 't', now()), ('v', 't', now())",
+        )
+        .unwrap();
+    let chosen = Chosen { user: "u", to: "2099-01-01T00:00:00Z", ..NOTHING };
+    for title in ["Plays by day", "New and returning listeners by day", "Listening of $user by day"]
+    {
+        assert_eq!(rows_of(&mut owner, &panel(title), chosen).len(), 3, "{title}");
+    }
+    let days = rows_of(&mut owner, &panel("New and returning listeners by day"), chosen);
+    let counts: Vec<_> = days.iter().map(|row| [row[1].as_deref(), row[2].as_deref()]).collect();
+    let day = |returning, new| [Some(returning), Some(new)];
+    assert_eq!(counts, [day("0", "1"), day("0", "0"), day("1", "1")]);
+}
+
+#[test]
+fn no_step_ends_before_it_began() {
+    let server = Server::shared();
+    let database = server.database("dashboard_steps");
+    let mut owner = database.connect();
+    make_reader(&mut owner);
+    assert!(owner.batch_execute("CALL sparkify.run_pipeline()").is_err(), "there are no tracks");
+    let early: i64 = owner
+        .query_one(
+            "SELECT count(*) FROM sparkify.pipeline_runs WHERE finished_at < started_at",
+            &[],
+        )
+        .unwrap()
+        .get(0);
+    assert_eq!(early, 0);
+    let mut reader = database.connect_as(READER);
+    let chosen = Chosen { to: "2099-01-01T00:00:00Z", ..NOTHING };
+    let failed = rows_of(&mut reader, &panel("Failed steps"), chosen);
+    assert_eq!((failed.len(), failed[0][1].as_deref()), (1, Some("embeddings")));
+    assert_eq!(reader.query_one(&alert_queries()[1], &[]).unwrap().get::<_, i32>(0), 1);
+}
+
+#[test]
+fn what_was_refused_is_counted_and_not_shown() {
+    let server = Server::shared();
+    let database = server.database("dashboard_refused");
+    let mut owner = database.connect();
+    make_reader(&mut owner);
+    fill(&mut owner);
+    let mut reader = database.connect_as(READER);
+    let mut reasons: Vec<_> = rows_of(&mut reader, &panel("Refused rows, by reason"), NOTHING)
+        .into_iter()
+        .map(|row| row[1].clone().unwrap())
+        .collect();
+    reasons.sort();
+    assert_eq!(reasons, ["an event must be a JSON object", "track … does not exist"]);
+}
+
+#[test]
+fn outcomes_are_those_worked_by_hand() {
+    let server = Server::shared();
+    let database = server.database("dashboard_outcomes");
+    let mut client = database.connect();
+    fill(&mut client);
+    // DATED: the list of o'brien was followed by one play, of its first place, skipped.
+    let outcomes = |client: &mut Client| -> Vec<(i32, i64, i64, i64)> {
+        client
+            .query("SELECT rank, lists, played, skipped FROM sparkify.recommendation_outcomes WHERE played > 0 OR rank = 2 ORDER BY made_on, rank", &[])
+            .unwrap()
+            .iter()
+            .map(|row| (row.get(0), row.get(1), row.get(2), row.get(3)))
+            .collect()
+    };
+    assert_eq!(outcomes(&mut client), [(1, 1, 1, 1), (2, 1, 0, 0)]);
+    // Lists that are replaced without a play between tell nothing.
+    client.batch_execute("SELECT sparkify.refresh_recommendations(force => true)").unwrap();
+    assert_eq!(outcomes(&mut client).len(), 2);
+    // A model that ceased to serve is judged by its time alone, when it is deleted.
+    client
+        .batch_execute(
+            "UPDATE sparkify.recommendation_lists SET generated_at = '2026-07-01';
+             SELECT sparkify.activate_model(sparkify.build_embeddings(3, false));
+             UPDATE sparkify_internal.model_service SET served_until = '2026-07-10' WHERE served_until IS NOT NULL;
+             INSERT INTO sparkify.listening_events (user_id, track_id, played_at)
+             SELECT user_id, track_ids[2], CASE user_id WHEN 'u1' THEN timestamptz '2026-07-05' ELSE timestamptz '2026-07-15' END
+             FROM sparkify.recommendation_lists WHERE user_id IN ('u1', 'u2');
+             DELETE FROM sparkify.models WHERE NOT active",
+        )
+        .unwrap();
+    assert_eq!(outcomes(&mut client), [(1, 1, 1, 1), (2, 1, 0, 0), (2, 1, 1, 0)]);
+    client.batch_execute("SELECT sparkify.refresh_summaries()").unwrap();
+    assert_eq!(outcomes(&mut client), [(1, 1, 1, 1), (2, 1, 0, 0), (2, 1, 1, 0)]);
+}
+
+#[test]
+fn concentration_is_that_worked_by_hand() {
+    let server = Server::shared();
+    let database = server.database("dashboard_concentration");
+    let mut client = database.connect();
+    // Plays 0, 1, 1, 2: 2 · (1·0 + 2·1 + 3·1 + 4·2) / (4 · 4) − 5 / 4 = 0.375.
+    client
+        .batch_execute(
+            "INSERT INTO sparkify.tracks (track_id, track_name, artists) SELECT 't' || i, 'T', '{A}' FROM generate_series(1, 4) AS i;
+             INSERT INTO sparkify.listening_events (user_id, track_id, played_at)
+             VALUES ('u', 't1', '2026-01-01'), ('u', 't2', '2026-01-01'), ('u', 't2', '2026-01-02'), ('v', 't3', '2026-01-01');
+             SELECT sparkify.refresh_summaries()",
+        )
+        .unwrap();
+    let row = client.query_one("SELECT * FROM sparkify.concentration", &[]).unwrap();
+    assert_eq!(
+        (row.get::<_, &str>(0), row.get::<_, i64>(1), row.get::<_, i64>(2)),
+        ("plays", 3, 4)
+    );
+    let shares: Vec<f64> = (3..7).map(|at| row.get(at)).collect();
+    assert_eq!(shares, [0.375, 0.5, 0.5, 0.5]);
 }
 
 #[test]
@@ -372,11 +512,14 @@ fn provisioning_names_the_data_source_and_keeps_its_password_outside() {
             && source.contains("type: grafana-postgresql-datasource\n")
     );
     assert!(source.contains("password: ${SPARKIFY_DB_PASSWORD}\n"));
-    let rule = read("provisioning/alerting/sparkify.yaml");
-    assert!(rule.contains("datasourceUid: sparkify\n") && rule.contains("noDataState: Alerting\n"));
+    let rules = read("provisioning/alerting/sparkify.yaml");
+    assert_eq!(rules.matches("datasourceUid: sparkify\n").count(), 3);
+    assert_eq!(rules.matches("execErrState: Alerting\n").count(), 3);
+    let freshness = rules.split("uid: sparkify-").nth(1).expect("a rule");
+    assert!(freshness.starts_with("freshness\n") && freshness.contains("noDataState: Alerting\n"));
     let provider = read("provisioning/dashboards/sparkify.yaml");
     let compose = read("docker-compose.yml");
     assert!(provider.contains("path: /var/lib/grafana/dashboards\n"));
-    assert!(compose.contains(":/var/lib/grafana/dashboards/sparkify.json:ro"));
+    assert!(compose.contains("./boards:/var/lib/grafana/dashboards:ro"));
     assert!(compose.contains("tests do not run"));
 }

@@ -23,7 +23,7 @@ const CALLS: [&str; 22] = [
     "SELECT count(*) FROM sparkify.clean_tracks()",
     "SELECT sparkify.generate_tracks(60000, 7)",
     "SELECT sparkify.generate_users(4000, 7)",
-    "SELECT sparkify.generate_events(30, 60)",
+    "SELECT sparkify.generate_events(20, 60, until => now() + interval '30 days')",
     "SELECT count(*) FROM sparkify.simulation_report()",
     "SELECT count(*) FROM sparkify.profile_tracks()",
     "SELECT count(*) FROM sparkify.correlate_tracks()",

@@ -31,6 +31,10 @@ const DIFFERENCES: &str = "
             ('popularity', t.popularity::text),
             ('day', ((e.played_at AT TIME ZONE 'UTC')::date - date '1970-01-01')::text)) AS d (dimension, name)
         WHERE d.name IS NOT NULL GROUP BY 1, 2
+        UNION ALL
+        SELECT 'first_day', (first - date '1970-01-01')::text, count(*), count(*), 0, 0
+        FROM (SELECT min((played_at AT TIME ZONE 'UTC')::date) AS first FROM sparkify.listening_events GROUP BY user_id) AS u
+        GROUP BY first
     ), plays AS (
         (SELECT * FROM sparkify_internal.current_plays EXCEPT SELECT * FROM expected)
         UNION ALL (SELECT * FROM expected EXCEPT SELECT * FROM sparkify_internal.current_plays)

@@ -164,12 +164,15 @@ impl Cleaner {
         let text = |column: usize| row[column].and_then(value::present);
         let artists = text(ARTISTS).map(|artists| value::list(artists, &ARTIST_DIVIDERS));
         let artists = artists.unwrap_or_default();
-        let (Some(track_id), false, Some(track_name), None) = (
-            text(TRACK_ID),
-            artists.is_empty(),
-            text(TRACK_NAME),
-            fault(text(TRACK_ID), text(TRACK_NAME)),
-        ) else {
+        let genres = text(GENRE).map(|genres| value::list(genres, &GENRE_DIVIDERS));
+        let genres = genres.unwrap_or_default();
+        let fault = || {
+            fault(text(TRACK_ID), text(TRACK_NAME))
+                .or_else(|| too_long(text(TRACK_ID)?, &artists, &genres))
+        };
+        let (Some(track_id), false, Some(track_name), None) =
+            (text(TRACK_ID), artists.is_empty(), text(TRACK_NAME), fault())
+        else {
             self.rows_refused += 1;
             if memory::add(&mut self.refused, hash, WHAT)? {
                 let needed = [
@@ -179,7 +182,7 @@ impl Cleaner {
                 ];
                 let lacking: Vec<_> =
                     needed.iter().filter(|(_, lacks)| *lacks).map(|(name, _)| *name).collect();
-                let reason = fault(text(TRACK_ID), text(TRACK_NAME));
+                let reason = fault();
                 let refusal = Refusal {
                     row_index: owned(row_index)?,
                     row: row.iter().map(|value| owned(*value)).collect::<Result<_>>()?,
@@ -198,8 +201,6 @@ impl Cleaner {
         }
         memory::reserve_in(&mut self.places, WHAT)?;
         memory::reserve(&mut self.tracks, 1, WHAT)?;
-        let genres = text(GENRE).map(|genres| value::list(genres, &GENRE_DIVIDERS));
-        let genres = genres.unwrap_or_default();
         let genre = genres.first().map(AsRef::as_ref);
         let values = Values::parse(row);
         let fill = |genres, rows| Merged {
@@ -282,7 +283,14 @@ fn in_order(merged: Vec<Merged>, interrupt: Interrupt) -> Result<Vec<Track>> {
     });
     let mut places: Vec<(u128, usize)> = memory::collected(places, WHAT)?;
     interrupt();
-    places.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| id(a.1).cmp(&id(b.1))));
+    let mut compared = 0usize;
+    places.sort_unstable_by(|a, b| {
+        compared += 1;
+        if compared.is_multiple_of(4096) {
+            interrupt();
+        }
+        a.0.cmp(&b.0).then_with(|| id(a.1).cmp(&id(b.1)))
+    });
     interrupt();
     memory::collected(places.into_iter().filter_map(|(_, place)| tracks[place].take()), WHAT)
 }
@@ -331,6 +339,29 @@ fn fault(track_id: Option<&str>, track_name: Option<&str>) -> Option<String> {
             "track_id {} is not that of a track",
             track_id.chars().take(60).collect::<String>()
         )),
+    }
+}
+
+/// Bytes of an id or a genre: what an index takes, with room to spare.
+const LONGEST: usize = 512;
+/// Bytes of an artist's name.
+const LONGEST_ARTIST: usize = 1024;
+/// Artists, or genres, of a row.
+const MOST: usize = 1000;
+
+/// What of a row is too long, or too much, to be stored.
+fn too_long(track_id: &str, artists: &[Cow<str>], genres: &[Cow<str>]) -> Option<String> {
+    let longest = |texts: &[Cow<str>]| texts.iter().map(|text| text.len()).max().unwrap_or(0);
+    if track_id.len() > LONGEST {
+        Some(format!("track_id is longer than {LONGEST} bytes"))
+    } else if longest(genres) > LONGEST {
+        Some(format!("a genre is longer than {LONGEST} bytes"))
+    } else if longest(artists) > LONGEST_ARTIST {
+        Some(format!("an artist is longer than {LONGEST_ARTIST} bytes"))
+    } else if artists.len() > MOST || genres.len() > MOST {
+        Some(format!("there are more than {MOST} artists or genres"))
+    } else {
+        None
     }
 }
 

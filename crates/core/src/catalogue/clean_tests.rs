@@ -412,3 +412,29 @@ proptest! {
         prop_assert_eq!(again.refused, 0);
     }
 }
+
+#[test]
+fn a_row_with_an_id_or_a_name_that_no_index_takes_is_refused() {
+    let long = "x".repeat(12_800);
+    let artist = "y".repeat(1025);
+    let genres = (0..1001).map(|i| format!("g{i}")).collect::<Vec<_>>().join(";");
+    let widest = "z".repeat(512);
+    let cleaned = clean(&[
+        row(&[("track_id", &long)]),
+        row(&[("track_id", "t2"), ("track_genre", &long)]),
+        row(&[("track_id", "t3"), ("artists", &artist)]),
+        row(&[("track_id", "t4"), ("track_genre", &genres)]),
+        row(&[("track_id", &widest), ("track_genre", &widest), ("track_name", &long)]),
+    ]);
+    let reasons: Vec<_> = cleaned.refusals.iter().map(|refusal| refusal.reason.as_str()).collect();
+    assert_eq!(
+        reasons,
+        [
+            "track_id is longer than 512 bytes",
+            "a genre is longer than 512 bytes",
+            "an artist is longer than 1024 bytes",
+            "there are more than 1000 artists or genres",
+        ]
+    );
+    assert_eq!(cleaned.tracks.len(), 1);
+}

@@ -53,7 +53,7 @@ impl Simulation {
         }
         check();
         let calibration = Calibration {
-            plays_a_day: plays_a_day(&present, &options),
+            plays_a_day: plays_a_day(&present, &options, check),
             affinity: 0.5,
             skip: options.skip_rate / LAMERE_SKIPPED,
         };
@@ -87,7 +87,10 @@ impl Simulation {
             Walk::new(self, 0, listener, &mut room).plays(
                 from,
                 from + (days * DAY as f64) as i64,
-                check,
+                &|| {
+                    check();
+                    true
+                },
                 &mut plays,
             )?;
             sum += plays.iter().map(|p| f64::from(p.affinity)).sum::<f64>();
@@ -98,7 +101,7 @@ impl Simulation {
 }
 
 /// Solves Σ min(a · rate, most) · days = events_per_user · users for a.
-fn plays_a_day(present: &[(f64, f64)], options: &SimulationOptions) -> f64 {
+fn plays_a_day(present: &[(f64, f64)], options: &SimulationOptions, check: Interrupt<'_>) -> f64 {
     let wanted = f64::from(options.events_per_user) * present.len() as f64;
     let plays =
         |a: f64| present.iter().map(|(r, days)| (a * r).min(MOST_A_DAY) * days).sum::<f64>();
@@ -109,6 +112,7 @@ fn plays_a_day(present: &[(f64, f64)], options: &SimulationOptions) -> f64 {
     }
     let (mut low, mut high) = (0.0, 16.0 * (wanted / all).max(mean));
     for _ in 0..60 {
+        check();
         let middle = 0.5 * (low + high);
         if plays(middle) < wanted { low = middle } else { high = middle }
     }

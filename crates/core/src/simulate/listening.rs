@@ -15,7 +15,7 @@ use super::random::{Draws, key};
 use super::skip::{WEEKEND, by_age, skipped_after};
 use super::taste::{Leaning, Listener};
 use super::{DAY, Play, Simulation};
-use crate::{Interrupt, Result, memory};
+use crate::{Result, memory};
 
 /// Mean plays of a discovery.
 const PLAYS_OF_A_DISCOVERY: f64 = 9.0;
@@ -93,7 +93,8 @@ impl<'a> Walk<'a> {
         Walk { sim, listener, user, room, rate, slot_days, fade, skip }
     }
 
-    /// Appends the plays that start in [from, until), in the order of time.
+    /// Appends the plays that start in [from, until), in the order of time; not all of them
+    /// where `go_on` says no.
     ///
     /// # Errors
     /// [`crate::Error::OutOfMemory`] where there is no room for them.
@@ -101,7 +102,7 @@ impl<'a> Walk<'a> {
         &mut self,
         from: i64,
         until: i64,
-        check: Interrupt<'_>,
+        go_on: &dyn Fn() -> bool,
         out: &mut Vec<Play>,
     ) -> Result<()> {
         let (arrives, leaves) = presence(self.listener, &self.sim.options, self.sim.started_at);
@@ -110,8 +111,8 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         for day in day_of(from)..=day_of(until - 1) {
-            if day & 31 == 0 {
-                check();
+            if day & 31 == 0 && !go_on() {
+                break;
             }
             memory::reserve(out, ROOM_FOR_A_DAY, "simulated plays")?;
             self.day(day, from, until, out);

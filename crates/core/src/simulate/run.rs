@@ -36,7 +36,7 @@ impl Generator<'_> {
         &self,
         i: usize,
         room: &mut Workspace,
-        check: Interrupt<'_>,
+        go_on: &dyn Fn() -> bool,
         plays: &mut Vec<Play>,
     ) -> Result<()> {
         plays.clear();
@@ -44,7 +44,7 @@ impl Generator<'_> {
         for user in start..self.ends[i] {
             let (from, until) = self.window;
             let listener = &self.listeners[user];
-            Walk::new(self.sim, user as u32, listener, room).plays(from, until, check, plays)?;
+            Walk::new(self.sim, user as u32, listener, room).plays(from, until, go_on, plays)?;
         }
         Ok(())
     }
@@ -83,7 +83,8 @@ impl Simulation {
                     let mut room = Workspace::default();
                     for i in (worker..ranges).step_by(workers) {
                         let mut plays = Vec::new();
-                        let made = generator.range(i, &mut room, &|| {}, &mut plays);
+                        let go_on = || !stop.load(Ordering::Relaxed);
+                        let made = generator.range(i, &mut room, &go_on, &mut plays);
                         let made = made.map(|()| plays);
                         if stop.load(Ordering::Relaxed) || send.send(made).is_err() {
                             return;
@@ -102,7 +103,11 @@ impl Simulation {
                     check();
                     let more = i < ranges;
                     if more {
-                        generator.range(i, &mut room, check, plays)?;
+                        let go_on = || {
+                            check();
+                            true
+                        };
+                        generator.range(i, &mut room, &go_on, plays)?;
                         i += 1;
                     }
                     Ok(more)

@@ -179,7 +179,7 @@ fn main() {
     let tracks = std::env::var_os("SPARKIFY_TRACKS").filter(|path| !path.is_empty());
     let times = from_environment("SPARKIFY_CANCELS", 12);
     let only = std::env::var("SPARKIFY_CANCEL_ONLY").unwrap_or_default();
-    let server = Server::shared();
+    let server = Server::start(&["shared_buffers = 256MB", "max_wal_size = 4GB"]);
     let database = server.database("cancelled");
     fill(&mut database.connect(), tracks.as_deref().map(Path::new));
     let mut random = Random::new(1);
