@@ -11,7 +11,7 @@ use crate::error::{or_raise, raise, required};
 use crate::storage::embedding_source::{self, MOST_DIMS};
 use crate::storage::features::{self, CatalogueFeatures};
 use crate::storage::models::{self, Embedded};
-use crate::storage::{plays, spi};
+use crate::storage::{catalogue_index, plays, spi};
 
 /// Vectors that one statement writes.
 const BATCH: usize = 4096;
@@ -61,6 +61,8 @@ fn import_embeddings(
         if activate {
             models::activate(model_id);
         }
+        // Whoever asks first need not wait until it is packed.
+        catalogue_index::prepare(&models::resolve_to_write(Some(model_id)));
         model_id
     })
 }

@@ -88,7 +88,8 @@ fn read_state(model: &Model, learned: &mut Learned) {
         &[model.model_id.into()],
         |row| learned.state = row.doubles(0).unwrap_or_default().to_vec(),
     );
-    if learned.state.is_empty() {
+    let from_plays = matches!(model.kind.as_str(), "collaborative" | "hybrid");
+    if learned.state.is_empty() && from_plays {
         raise(
             PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
             format!("model {} lacks what users are folded in with", model.model_id),
