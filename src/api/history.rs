@@ -7,8 +7,8 @@ use sparkify_formats::history::Format;
 
 use super::catalogue::column_map;
 use crate::error::{raise, required};
-use crate::storage::history::{self, Counts};
-use crate::storage::history_file;
+use crate::storage::history::Counts;
+use crate::storage::{history_file, unmatched};
 
 type Row = (i64, i64, i64, i64, i64);
 
@@ -87,7 +87,7 @@ fn import_events(
 #[search_path(pg_catalog, pg_temp)]
 fn match_plays()
 -> TableIterator<'static, (name!(accepted, i64), name!(duplicate, i64), name!(unmatched, i64))> {
-    let counts = history::match_again();
+    let counts = unmatched::match_again();
     TableIterator::once((counts.accepted, counts.duplicate, counts.unmatched))
 }
 

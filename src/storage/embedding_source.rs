@@ -3,7 +3,7 @@
 use pgrx::{PgSqlErrorCode, check_for_interrupts, pg_sys};
 
 use super::source::Source;
-use super::spi;
+use super::spi::callers;
 use crate::error::{raise, raise_detailed};
 
 /// The most dimensions there can be.
@@ -40,7 +40,7 @@ pub fn open(text: &str) -> Vectors {
         pg_sys::NUMERICARRAYOID => true,
         pg_sys::FLOAT4ARRAYOID => false,
         // pgvector's types have casts to real[]; what has none is refused by the server.
-        other if spi::can_cast(other, pg_sys::FLOAT4ARRAYOID) => false,
+        other if callers::can_cast(other, pg_sys::FLOAT4ARRAYOID) => false,
         _ => raise(
             PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
             format!("column \"{name}\" of the source is not a vector"),
@@ -58,7 +58,7 @@ pub fn open(text: &str) -> Vectors {
 /// Hands every id and vector to `each`; `None` for what is no vector of numbers.
 pub fn read(vectors: &Vectors, mut each: impl FnMut(Option<&str>, Option<&[f32]>)) {
     let mut narrow: Vec<f32> = Vec::new();
-    spi::select_once(&vectors.sql, |row| {
+    callers::select_once(&vectors.sql, |row| {
         check_for_interrupts!();
         let vector = if vectors.doubles {
             row.doubles(1).map(|values| {

@@ -13,8 +13,9 @@ use sparkify_formats::objects;
 
 use super::history::{Counts, Importer};
 use super::source::{self, Source};
+use super::spi::callers;
+use super::track_file::refuse_to_open;
 use super::track_file::{self, EPOCH};
-use super::{spi, track_file::refuse_to_open};
 use crate::error::raise;
 
 const INSTEAD: &str = "use import_history(), as in docs/your-own-music.md";
@@ -222,7 +223,7 @@ pub fn import_source(text: &str, map: &ColumnMap) -> Counts {
     let mut importer = Importer::new();
     let mut current = None::<String>;
     let latest = latest();
-    spi::select_once(&sql, |row| {
+    callers::select_once(&sql, |row| {
         let user_id = row.text(play::USER_ID).filter(|id| !id.is_empty() && id.len() <= 512);
         if current.is_none() || current.as_deref() != user_id {
             current = Some(user_id.unwrap_or_default().to_owned());

@@ -22,6 +22,7 @@ pub mod spi;
 pub mod track_file;
 pub mod track_source;
 pub mod turns;
+pub mod unmatched;
 
 #[cfg(any(test, feature = "pg_test"))]
 mod tests;

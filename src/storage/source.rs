@@ -7,7 +7,7 @@
 use pgrx::{PgSqlErrorCode, pg_sys};
 use sparkify_formats::header::{self, ColumnMap, HeaderFault, Plan, Target};
 
-use super::spi;
+use super::spi::callers;
 use crate::error::{raise, raise_detailed};
 
 /// What a caller names as a source: a query that can stand behind FROM, and its columns.
@@ -28,10 +28,10 @@ impl Source {
                 Some("Give the name of a table or view, or a query."),
             );
         }
-        let relation = is_name(text).then(|| spi::relation_name(text)).flatten();
+        let relation = is_name(text).then(|| callers::relation_name(text)).flatten();
         // The line end closes a comment in the query.
         let from = relation.unwrap_or_else(|| format!("({text}\n)"));
-        let columns = spi::describe(&format!("SELECT * FROM {from} AS source"));
+        let columns = callers::describe(&format!("SELECT * FROM {from} AS source"));
         Source { from, columns }
     }
 
@@ -52,7 +52,7 @@ impl Source {
         let (name, kind) = &self.columns[column];
         let name = pgrx::spi::quote_identifier(name);
         let listed = matches!(*kind, pg_sys::JSONOID | pg_sys::JSONBOID)
-            || spi::element_type(*kind) != pg_sys::InvalidOid;
+            || callers::element_type(*kind) != pg_sys::InvalidOid;
         if listed {
             format!("pg_catalog.to_jsonb(source.{name})::pg_catalog.text")
         } else {

@@ -10,12 +10,12 @@ use sparkify_formats::delimited::{Fault, Records};
 use sparkify_formats::header::{self, ColumnMap, Plan, TRACK_COLUMNS};
 use sparkify_formats::value;
 
+use super::spi::callers;
 use super::{bulk, source, spi};
 use crate::error::{raise, raise_detailed};
 
 /// Columns without which no row becomes a track: an id, an artist, a name.
 pub const REQUIRED: [usize; 3] = [0, 1, 3];
-const ARTISTS: usize = 1;
 const DURATION: usize = 5;
 /// Microseconds from 1970 to 2000.
 pub const EPOCH: i64 = 946_684_800_000_000;
@@ -38,7 +38,7 @@ pub fn require_files(instead: &str) {
 
 /// The number of a delivery that begins now.
 pub fn new_delivery() -> i64 {
-    spi::clock() + EPOCH
+    callers::clock() + EPOCH
 }
 
 /// Copies the file into `raw_tracks`; gives the number of rows.
@@ -78,17 +78,13 @@ pub fn load(path: &str, map: &ColumnMap) -> u64 {
             Err(fault) => refuse(path, &fault),
         };
         for &(target, column) in &places {
-            let text = &record[column];
-            if target == ARTISTS && plan.commas[ARTISTS] && text.contains(',') {
-                out.text(
-                    serde_json::to_string(&value::list(text, &[',', ';'])).unwrap_or_default(),
-                );
-                continue;
-            }
+            let text = plan.field(target, &record[column]);
             if target == DURATION {
                 longest = longest.max(value::number(text.trim()).unwrap_or_default());
             }
-            out.optional(Some(text).filter(|text| !text.is_empty()), |out, text| out.text(text));
+            out.optional(Some(text).filter(|text| !text.is_empty()), |out, text| {
+                out.text(text.as_bytes())
+            });
         }
         if let Some(column) = plan.index {
             let index = Some(&record[column]).filter(|text| !text.is_empty());

@@ -5,7 +5,8 @@ use sparkify_core::catalogue::RAW_COLUMNS;
 use sparkify_formats::header::{ColumnMap, TRACK_COLUMNS};
 
 use super::source::{self, Source};
-use super::{spi, track_file};
+use super::spi::callers;
+use super::track_file;
 
 /// Copies the rows; gives their number.
 pub fn import(text: &str, map: &ColumnMap) -> u64 {
@@ -31,7 +32,7 @@ pub fn import(text: &str, map: &ColumnMap) -> u64 {
         from.query(&values)
     );
     let (mut rows, mut longest) = (0, 0.0f64);
-    spi::select_once(&sql, |row| {
+    callers::select_once(&sql, |row| {
         rows += 1;
         longest = longest.max(f64::from(row.i32(0).unwrap_or_default()));
     });

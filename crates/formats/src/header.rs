@@ -5,6 +5,10 @@
 //! columns could be one, the name that stands first among its aliases wins, and the
 //! others count as unknown. A map names columns that the built-in names miss.
 
+use std::borrow::Cow;
+
+use crate::value;
+
 /// A column that is looked for.
 #[derive(Debug, Clone, Copy)]
 pub struct Target {
@@ -157,6 +161,17 @@ impl Plan {
     #[must_use]
     pub fn column(&self, target: usize) -> Option<usize> {
         self.targets.iter().position(|have| *have == Some(target))
+    }
+
+    /// A field as its target reads it: texts that commas divide become a JSON list,
+    /// since elsewhere a comma may be part of a name.
+    #[must_use]
+    pub fn field<'a>(&self, target: usize, text: &'a str) -> Cow<'a, str> {
+        if self.commas[target] && text.contains(',') {
+            let list = value::list(text, &[',', ';']);
+            return serde_json::to_string(&list).map_or(Cow::Borrowed(text), Cow::Owned);
+        }
+        Cow::Borrowed(text)
     }
 
     /// How many targets were found.
