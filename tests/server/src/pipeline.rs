@@ -7,8 +7,9 @@ use postgres::Client;
 use crate::{Database, Server};
 
 /// The steps, in their order.
-pub const STEPS: [&str; 8] = [
+pub const STEPS: [&str; 9] = [
     "clean",
+    "match",
     "embeddings",
     "user_vectors",
     "recommendations",

@@ -35,7 +35,7 @@ fn files_with_columns_in_any_order() {
         let path = file_for_server(name, content.as_bytes());
         assert_eq!(load(&mut client, path.to_str().unwrap()).unwrap(), 1, "{name}");
     }
-    let header = file_for_server("header.csv", b"track_id\n");
+    let header = file_for_server("header.csv", b"track_id,artists,track_name\n");
     assert_eq!(load(&mut client, header.to_str().unwrap()).unwrap(), 0);
     let row = client
         .query_one(
@@ -71,17 +71,18 @@ fn a_bad_file_names_its_line_and_loads_nothing() {
             "22P04",
             "line 5002 of file \"PATH\": the number of fields is 2, and 3 in the header",
         ),
+        ("utf8.csv", file(b"1,2,3\n4,5,\xff\n"), "22021", "line 5003 of file \"PATH\": not UTF-8"),
         (
-            "utf8.csv",
-            file(b"1,2,3\n4,5,\xff\n"),
-            "22021",
-            "line 5003 of file \"PATH\": invalid byte sequence for encoding \"UTF8\": 0xff",
+            "end_of_data.csv",
+            file(b"\\.\n4,5,6\n"),
+            "22P04",
+            "line 5002 of file \"PATH\": the number of fields is 1, and 3 in the header",
         ),
         (
-            "ends.csv",
-            file(b"1,2,3\r\n"),
+            "zero.csv",
+            file(b"4,5,\0\n"),
             "22P04",
-            "line 5002 of file \"PATH\": a line end of another kind than the first one",
+            "line 5002 of file \"PATH\": the record holds a zero byte",
         ),
         ("empty.csv", vec![], "22P04", "file \"PATH\" is empty"),
         (
@@ -97,16 +98,23 @@ fn a_bad_file_names_its_line_and_loads_nothing() {
             "file \"PATH\" has column \"track_id\" twice",
         ),
         (
-            "semicolons.csv",
-            b"track_id;artists\n1;2\n".to_vec(),
+            "ids.csv",
+            b"track_id\n1\n".to_vec(),
             "22P04",
-            "column 1 of file \"PATH\" has the unknown name \"track_id;artists\"",
+            "file \"PATH\" has no column \"artists\", no column \"track_name\"",
         ),
         (
             "utf16.csv",
             b"\xff\xfet\0\n\0".to_vec(),
             "22P04",
-            "the first line of file \"PATH\" is not UTF-8",
+            "file \"PATH\" looks like text in UTF-16",
+        ),
+        ("gzip.csv", b"\x1f\x8b\x08\0".to_vec(), "22P04", "file \"PATH\" looks like a gzip file"),
+        (
+            "excel.csv",
+            b"PK\x03\x04\x14\0".to_vec(),
+            "22P04",
+            "file \"PATH\" looks like a ZIP file or an Excel sheet",
         ),
     ] {
         let path = file_for_server(name, &content);
@@ -138,7 +146,7 @@ fn reading_files_of_the_server_is_a_privilege() {
              SELECT sparkify.grant_writer('catalogue_loader');",
         )
         .unwrap();
-    let path = file_for_server("role.csv", b"track_id\n1\n");
+    let path = file_for_server("role.csv", b"track_id,artists,track_name\n1,A,N\n");
     let path = path.to_str().unwrap();
     let mut loader = database.connect_as("catalogue_loader");
     assert_eq!(refusal(load(&mut loader, path)).0, SqlState::INSUFFICIENT_PRIVILEGE);
@@ -182,12 +190,14 @@ fn cleaning_writes_what_changed_and_keeps_the_rest() {
         )
         .unwrap();
     assert_eq!(step(&mut client, "written"), 6);
+    // The rows were inserted after those of t1 to t50: theirs is a newer delivery.
+    assert_eq!(step(&mut client, "superseded"), 1);
     assert_eq!(step(&mut client, "written"), 0);
     let merged = client
         .query_one("SELECT track_name, genres, primary_genre, artists, popularity, tempo FROM sparkify.tracks WHERE track_id = 't5'", &[])
         .unwrap();
     assert_eq!(merged.get::<_, &str>(0), "Better");
-    assert_eq!(merged.get::<_, Vec<String>>(1), ["pop", "rock"]);
+    assert_eq!(merged.get::<_, Vec<String>>(1), ["rock"]);
     assert_eq!(merged.get::<_, &str>(2), "rock");
     assert_eq!(merged.get::<_, Vec<String>>(3), ["A", "B"]);
     assert_eq!((merged.get(4), merged.get(5)), (Some(99i32), None::<f64>));
@@ -252,7 +262,7 @@ fn versions_of_a_song_share_a_key() {
         .query_one(
             "SELECT sparkify.song_key('Hello', ARRAY['Adele'])::text,
                 sparkify.song_key(' hELLO', ARRAY['ADELE ']) = sparkify.song_key('Hello', ARRAY['Adele']),
-                sparkify.song_key('Hello', ARRAY['A', 'B']) = sparkify.song_key('Hello', ARRAY['B', 'A']),
+                sparkify.song_key('Hello', ARRAY['A', 'B']) = sparkify.song_key('Hello - Live', ARRAY['A', 'B']),
                 sparkify.song_key(NULL, ARRAY['A']) IS NULL",
             &[],
         )
