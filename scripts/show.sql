@@ -1,7 +1,9 @@
--- Recommendations for the user with the most plays, why the first is there, and how good the model is.
+-- Recommendations for the user with the most plays of those with a full list, why the first is there, and how good the model is.
 \set QUIET on
 \pset pager off
-SELECT user_id FROM sparkify.listening_events GROUP BY user_id ORDER BY count(*) DESC, user_id LIMIT 1 \gset
+SELECT e.user_id FROM sparkify.listening_events AS e
+JOIN (SELECT user_id, count(*) AS length FROM sparkify.user_recommendations GROUP BY user_id) AS l USING (user_id)
+GROUP BY e.user_id, l.length ORDER BY l.length DESC, count(*) DESC, e.user_id LIMIT 1 \gset
 \echo 'Recommendations for' :user_id:
 \pset format aligned
 \pset tuples_only off
