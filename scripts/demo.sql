@@ -38,17 +38,10 @@ SELECT sparkify.generate_events(events_per_user => :plays) AS rows \gset
 SELECT pg_temp.end_step('generate_events', :rows);
 ANALYZE;
 SELECT pg_temp.begin_step() \g /dev/null
-SELECT to_regproc('sparkify.train_model') IS NOT NULL AS learns \gset
-\if :learns
-    -- The hybrid: from plays and from what is known of the tracks.
-    SELECT sparkify.train_model() AS model_id \gset
-    SELECT count(*) AS rows FROM sparkify.track_embeddings WHERE model_id = :model_id \gset
-    SELECT pg_temp.end_step('train_model', :rows);
-\else
-    SELECT sparkify.build_embeddings() AS model_id \gset
-    SELECT count(*) AS rows FROM sparkify.track_embeddings WHERE model_id = :model_id \gset
-    SELECT pg_temp.end_step('build_embeddings', :rows);
-\endif
+-- The hybrid: from plays, and for tracks that nobody played yet from what is known of them.
+SELECT sparkify.train_model() AS model_id \gset
+SELECT count(*) AS rows FROM sparkify.track_embeddings WHERE model_id = :model_id \gset
+SELECT pg_temp.end_step('train_model', :rows);
 SELECT pg_temp.begin_step() \g /dev/null
 SELECT sparkify.build_user_vectors() AS rows \gset
 SELECT pg_temp.end_step('build_user_vectors', :rows);

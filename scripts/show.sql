@@ -1,9 +1,7 @@
--- Recommendations for the user with the most plays of those with a full list, why the first is there, and how good the model is.
+-- Recommendations for the user with the most plays.
 \set QUIET on
 \pset pager off
-SELECT e.user_id FROM sparkify.listening_events AS e
-JOIN (SELECT user_id, count(*) AS length FROM sparkify.user_recommendations GROUP BY user_id) AS l USING (user_id)
-GROUP BY e.user_id, l.length ORDER BY l.length DESC, count(*) DESC, e.user_id LIMIT 1 \gset
+SELECT user_id FROM sparkify.listening_events GROUP BY user_id ORDER BY count(*) DESC, user_id LIMIT 1 \gset
 \echo 'Recommendations for' :user_id:
 \pset format aligned
 \pset tuples_only off
@@ -11,18 +9,13 @@ GROUP BY e.user_id, l.length ORDER BY l.length DESC, count(*) DESC, e.user_id LI
 \pset null ''
 SELECT rank, left(track_name, 40) AS track, left(primary_artist, 28) AS artist, genre, round(score::numeric, 3) AS score
 FROM sparkify.recommend(:'user_id');
-SELECT to_regproc('sparkify.explain_recommendation') IS NOT NULL AS explains,
-       to_regproc('sparkify.evaluate_model') IS NOT NULL AS evaluates \gset
-\if :explains
-    SELECT track_id, track_name FROM sparkify.recommend(:'user_id', 1) \gset
-    \echo 'Why' :track_name 'is there: what was heard, and its part of the score:'
-    SELECT coalesce(left(track_name, 40), genre, 'other plays') AS heard, left(primary_artist, 28) AS artist,
-           last_played::date, round(part::numeric, 3) AS part
-    FROM sparkify.explain_recommendation(:'user_id', :'track_id', 5) ORDER BY rank;
-\endif
-\if :evaluates
-    \echo 'How good: trained without the last 14 days, and held against what was played in them:'
-    SET client_min_messages = warning;
-    SELECT subject, plays, metric, k, round(value::numeric, 3) AS value, users
-    FROM sparkify.evaluate_model() WHERE metric = 'ndcg' AND plays = 'new' ORDER BY value DESC;
-\endif
+-- Why the first is there, and how good the model is.
+SELECT track_id, track_name FROM sparkify.recommend(:'user_id', 1) \gset
+\echo 'Why' :track_name 'is there: what was heard, and its part of the score:'
+SELECT coalesce(left(track_name, 40), genre, 'other plays') AS heard, left(primary_artist, 28) AS artist,
+       last_played::date, round(part::numeric, 3) AS part
+FROM sparkify.explain_recommendation(:'user_id', :'track_id', 5) ORDER BY rank;
+\echo 'How good: trained without the last 14 days, and held against what was played in them:'
+SET client_min_messages = warning;
+SELECT subject, plays, metric, k, round(value::numeric, 3) AS value, users
+FROM sparkify.evaluate_model() WHERE metric = 'ndcg' AND plays = 'new' ORDER BY value DESC;
