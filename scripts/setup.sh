@@ -19,7 +19,7 @@ for package in "${packages[@]}"; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
 done
 if [ ${#missing[@]} -gt 0 ]; then
-    say "Installing Debian packages (about 700 MB on a bare system, a minute or two): ${missing[*]}"
+    say "Installing Debian packages (1.3 GB on a bare system, a minute or two): ${missing[*]}"
     if [ "$(id -u)" != 0 ]; then
         command -v sudo >/dev/null || fail "installing packages needs root or sudo"
         say "sudo may ask for your password; nothing after this needs it"
