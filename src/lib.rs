@@ -65,6 +65,7 @@ pgrx::extension_sql_file!(
 );
 pgrx::extension_sql_file!("../sql/ingest.sql", name = "ingest", requires = ["tables"]);
 pgrx::extension_sql_file!(
+<<<<<<< HEAD
     "../sql/imports.sql",
     name = "imports",
     requires =
@@ -72,6 +73,17 @@ pgrx::extension_sql_file!(
 );
 pgrx::extension_sql_file!("../sql/help.sql", name = "help", requires = ["schemas"]);
 pgrx::extension_sql_file!("../sql/access.sql", name = "access", requires = ["views", "pipeline"]);
+=======
+    "../sql/streams.sql",
+    name = "streams",
+    requires = ["ingest", "pipeline", check_stream_columns, read_stream, close_stream]
+);
+pgrx::extension_sql_file!(
+    "../sql/access.sql",
+    name = "access",
+    requires = ["views", "pipeline", "streams"]
+);
+>>>>>>> c46313a (Read plays from topics: mapping, positions, a Kafka client, and the tables of streams)
 pgrx::extension_sql_file!(
     "../sql/serving.sql",
     name = "serving",

@@ -13,4 +13,5 @@ mod progress;
 mod recommend;
 mod refresh;
 mod simulation;
+mod streams;
 mod validate;
