@@ -16,6 +16,9 @@ run: ## Builds, makes a private database, fills it; TRACKS=file.csv for tracks o
 start: ## Starts the private server with its data; GRAFANA=1 lets it listen on a loopback port
 	@scripts/start.sh
 
+run-stream: ## Lets plays stream in from a Kafka broker of its own; SPEED=600, SECONDS_TO_RUN=180
+	@scripts/run-stream.sh
+
 stop: ## Stops the private server
 	@scripts/stop.sh
 
@@ -24,6 +27,9 @@ psql: ## Opens psql on the demo database
 
 test: ## Runs every test; TRACKS=file.csv adds those on the real catalogue
 	@scripts/test.sh
+
+test-stream: ## Kills what can be killed while 200,000 plays stream in
+	@SPARKIFY_STREAM_PLAYS=200000 SPARKIFY_STREAM_KILLS=36 scripts/test-stream.sh
 
 bench: ## Measures the core, and SQL; TRACKS=file.csv for a real catalogue, FULL=1 for growth
 	@scripts/bench.sh

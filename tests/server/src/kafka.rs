@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_executor::block_on;
-use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use crate::gate::wait_until;
 use crate::{file_for_server, run};
@@ -240,15 +241,62 @@ impl Broker {
         wait_until("the topic is gone", || self.partitions(topic) == 0);
     }
 
+    /// Deletes the messages of a partition before an offset, as retention would.
+    pub fn delete_records(&self, topic: &str, partition: i32, before: i64) {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, partition, Offset::Offset(before)).expect("an offset");
+        block_on(self.admin().delete_records(&list, &AdminOptions::new()))
+            .expect("records are deleted");
+    }
+
+    /// The offsets that a group has committed, by partition; -1 where it has not.
+    pub fn committed(&self, group: &str, topic: &str, partitions: i32) -> Vec<i64> {
+        let consumer: BaseConsumer =
+            self.client().set("group.id", group).create().expect("a consumer");
+        let mut list = TopicPartitionList::new();
+        list.add_partition_range(topic, 0, partitions - 1);
+        let found = consumer.committed_offsets(list, Duration::from_secs(10)).expect("offsets");
+        let offset = |offset| match offset {
+            Offset::Offset(offset) => offset,
+            _ => -1,
+        };
+        found.elements().iter().map(|element| offset(element.offset())).collect()
+    }
+
     /// A producer that writes each message once, whatever happens to the broker.
     pub fn producer(&self) -> BaseProducer {
-        self.client()
+        self.producer_with(&[])
+    }
+
+    /// One with settings of its own.
+    pub fn producer_with(&self, settings: &[(&str, &str)]) -> BaseProducer {
+        let mut config = self.client();
+        config
             .set("enable.idempotence", "true")
             .set("linger.ms", "5")
             .set("message.max.bytes", "8000000")
-            .set("message.timeout.ms", "600000")
-            .create()
-            .expect("a producer")
+            .set("message.timeout.ms", "600000");
+        for (key, value) in settings {
+            config.set(*key, *value);
+        }
+        config.create().expect("a producer")
+    }
+
+    /// Writes messages in a transaction that is aborted.
+    pub fn abort<M: AsRef<[u8]>>(&self, topic: &str, messages: impl IntoIterator<Item = (i32, M)>) {
+        let wait = Duration::from_secs(60);
+        let producer = self
+            .client()
+            .set("transactional.id", "aborting")
+            .create::<BaseProducer>()
+            .expect("a producer");
+        producer.init_transactions(wait).expect("transactions");
+        producer.begin_transaction().expect("a transaction");
+        for (partition, message) in messages {
+            send(&producer, topic, partition, message.as_ref());
+        }
+        producer.flush(wait).expect("the broker has them");
+        producer.abort_transaction(wait).expect("the transaction is aborted");
     }
 
     /// Writes messages, and waits until the broker has them.
@@ -257,9 +305,18 @@ impl Broker {
         topic: &str,
         messages: impl IntoIterator<Item = (i32, M)>,
     ) {
-        let producer = self.producer();
+        self.produce_with(&self.producer(), topic, messages);
+    }
+
+    /// The same, by a producer of the test's own.
+    pub fn produce_with<M: AsRef<[u8]>>(
+        &self,
+        producer: &BaseProducer,
+        topic: &str,
+        messages: impl IntoIterator<Item = (i32, M)>,
+    ) {
         for (partition, message) in messages {
-            send(&producer, topic, partition, message.as_ref());
+            send(producer, topic, partition, message.as_ref());
         }
         producer.flush(Duration::from_secs(600)).expect("the broker has all of them");
     }
