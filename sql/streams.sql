@@ -328,7 +328,7 @@ COMMENT ON PROCEDURE sparkify.consume_stream(text, double precision, boolean, in
 
 CREATE VIEW sparkify.stream_status AS
 SELECT s.name AS stream, s.topic, o."partition", o.next_offset AS stored_offset, o.end_offset,
-       GREATEST(o.end_offset - o.next_offset, 0) AS lag,
+       o.end_offset - o.next_offset AS lag,
        CASE WHEN o.moved_at > pg_catalog.clock_timestamp() - interval '1 minute' THEN o.rate ELSE 0 END AS events_per_second,
        o.messages, o.rejected, o.lost, o.moved_at, o.seen_at,
        EXISTS (SELECT FROM pg_catalog.pg_locks AS l

@@ -347,7 +347,8 @@ fn first_look(
         if began.elapsed() > patience || (Instant::now() > deadline && began.elapsed() > IDLE) {
             break;
         }
-        std::thread::sleep(POLL);
+        // Nothing is assigned yet: this hears what goes wrong, and waits.
+        let _ = reader.next(POLL);
     }
     let why = match last {
         Look::NoTopic => refuse_topic(name, stream),
