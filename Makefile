@@ -6,9 +6,9 @@ export TRACKS FRESH GRAFANA FULL DESTDIR
 export PG_CONFIG_TARGET := $(PG_CONFIG)
 unexport PG_CONFIG
 
-.PHONY: help run start stop psql test bench lint schema docs install uninstall clean
+.PHONY: help run run-stream test-stream start stop psql test bench lint schema docs install uninstall clean
 help: ## Lists the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 18
 
 run: ## Builds, makes a private database, fills it; TRACKS=file.csv for tracks of your own, FRESH=1 to begin anew
 	@scripts/run.sh

@@ -152,7 +152,7 @@ BEGIN
     RETURN create_stream.name;
 END $$;
 COMMENT ON FUNCTION sparkify.create_stream(text, text, text, jsonb, text, text, boolean, integer, text) IS
-    'Sets up a stream of plays from a Kafka topic; needs membership in pg_read_server_files, for the server opens connections and reads client_file: key=value lines (security.protocol, sasl.mechanism, sasl.username, sasl.password, ssl.ca.location, …) that others cannot read. columns maps fields of an event to paths in the message ("user_id": "listener.id"); others are read under their own names. start: earliest, latest or a time. Longer messages than max_message_bytes are rejected. consumer_group: the group whose offsets are written back for lag monitors, sparkify-NAME unless given. Connects to nothing yet.';
+    'Sets up a stream of plays from a Kafka topic. Needs membership in pg_read_server_files, for the server opens connections and reads client_file: key=value lines (security.protocol, sasl.mechanism, sasl.username, sasl.password, ssl.ca.location, …) that others cannot read. columns maps fields of an event to paths in the message ("user_id": "listener.id"); others are read under their own names. start: earliest, latest or a time. Longer messages than max_message_bytes are rejected. consumer_group: the group whose offsets are written back for lag monitors, sparkify-NAME unless given. Connects to nothing yet.';
 
 CREATE FUNCTION sparkify.drop_stream(name text) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
