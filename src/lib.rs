@@ -65,15 +65,13 @@ pgrx::extension_sql_file!(
 );
 pgrx::extension_sql_file!("../sql/ingest.sql", name = "ingest", requires = ["tables"]);
 pgrx::extension_sql_file!(
-<<<<<<< HEAD
     "../sql/imports.sql",
     name = "imports",
     requires =
         ["tables", load_history, import_history, import_events, match_plays, import_embeddings]
 );
 pgrx::extension_sql_file!("../sql/help.sql", name = "help", requires = ["schemas"]);
-pgrx::extension_sql_file!("../sql/access.sql", name = "access", requires = ["views", "pipeline"]);
-=======
+pgrx::extension_sql_file!(
     "../sql/streams.sql",
     name = "streams",
     requires = ["ingest", "pipeline", check_stream_columns, read_stream, close_stream]
@@ -83,7 +81,6 @@ pgrx::extension_sql_file!(
     name = "access",
     requires = ["views", "pipeline", "streams"]
 );
->>>>>>> c46313a (Read plays from topics: mapping, positions, a Kafka client, and the tables of streams)
 pgrx::extension_sql_file!(
     "../sql/serving.sql",
     name = "serving",
