@@ -482,6 +482,7 @@ CREATE  FUNCTION sparkify_internal."read_stream"(
 	"until_end" bool /* bool */
 ) RETURNS TEXT /* & 'static str */
 STRICT VOLATILE PARALLEL UNSAFE
+SET search_path TO pg_catalog, pg_temp
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'read_stream_wrapper';
 

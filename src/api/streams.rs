@@ -42,6 +42,7 @@ fn check_stream_columns(columns: JsonB) {
 }
 
 #[pg_extern(schema = "sparkify_internal", volatile, parallel_unsafe)]
+#[search_path(pg_catalog, pg_temp)]
 fn read_stream(
     name: &str,
     batch_rows: i32,
