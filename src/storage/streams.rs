@@ -58,7 +58,7 @@ pub fn mapping(columns: &serde_json::Value) -> Mapping {
 pub fn find(name: &str) -> Option<Stream> {
     let mut found = None;
     spi::select_now(
-        "SELECT s.stream_id, s.brokers, s.topic, s.columns, s.client_file, s.consumer_group, s.create_users, \
+        "SELECT s.stream_id, s.brokers, s.topic, s.columns::text, s.client_file, s.consumer_group, s.create_users, \
                 s.max_message_bytes, t.start, t.started, \
                 CASE WHEN t.start NOT IN ('earliest', 'latest') THEN pg_catalog.floor(1000 * pg_catalog.date_part('epoch', \
                     sparkify_internal.read_played_at(t.start)))::bigint END \
@@ -70,7 +70,9 @@ pub fn find(name: &str) -> Option<Stream> {
                 id: row.i32(0).unwrap_or_default(),
                 brokers: text(1),
                 topic: text(2),
-                mapping: mapping(&row.jsonb(3).unwrap_or_default()),
+                mapping: mapping(
+                    &serde_json::from_str(row.text(3).unwrap_or_default()).unwrap_or_default(),
+                ),
                 client_file: row.text(4).map(str::to_owned),
                 group: text(5),
                 create_users: row.bool(6).unwrap_or_default(),
