@@ -10,10 +10,10 @@ require_cargo
 
 packages=(
     "postgresql-$PG_MAJOR" "postgresql-server-dev-$PG_MAJOR" "postgresql-$PG_MAJOR-cron"
-    build-essential clang libclang-dev ca-certificates
+    build-essential pkg-config clang libclang-dev libssl-dev ca-certificates
 )
 # cargo pgrx test changes user with sudo.
-if [ -n "$develop" ]; then packages+=(pkg-config sudo); fi
+if [ -n "$develop" ]; then packages+=(sudo); fi
 missing=()
 for package in "${packages[@]}"; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")

@@ -46,7 +46,7 @@ INSERT INTO sparkify_internal.stated_privileges (part, kind, privileges, objects
          sparkify_internal.current_plays'),
 
     ('writer', 'function', 'EXECUTE',
-        'sparkify.ingest_events sparkify.import_tracks sparkify.load_history sparkify.import_history sparkify.import_events
+        'sparkify.ingest_events sparkify_internal.store_events sparkify.import_tracks sparkify.load_history sparkify.import_history sparkify.import_events
          sparkify_internal.read_played_at sparkify.load_tracks sparkify.forget_user sparkify.rate_track'),
     ('writer', 'relation', 'INSERT, UPDATE, DELETE',
         'sparkify.tracks sparkify.users sparkify.listening_events sparkify.track_feedback'),
@@ -78,6 +78,18 @@ INSERT INTO sparkify_internal.stated_privileges (part, kind, privileges, objects
          sparkify_internal.retired_models sparkify_internal.simulator_state sparkify_internal.pipeline_lock
          sparkify_internal.outcome_totals sparkify_internal.model_service'),
     ('operator', 'relation', 'SELECT, UPDATE', 'sparkify_internal.turns'),
+    -- Who makes streams has to be a member of pg_read_server_files besides.
+    ('operator', 'function', 'EXECUTE',
+        'sparkify.create_stream sparkify.drop_stream sparkify.reset_stream sparkify.consume_stream
+         sparkify.schedule_stream sparkify.unschedule_stream
+         sparkify_internal.require_stream sparkify_internal.check_stream_start sparkify_internal.check_stream_columns
+         sparkify_internal.check_consume_options sparkify_internal.read_stream sparkify_internal.close_stream
+         sparkify_internal.store_messages sparkify_internal.read_message sparkify_internal.reject_messages
+         sparkify_internal.note_stream'),
+    ('operator', 'relation', 'SELECT, DELETE', 'sparkify_internal.streams'),
+    ('operator', 'relation', 'SELECT, UPDATE', 'sparkify_internal.stream_state'),
+    ('operator', 'relation', 'SELECT, INSERT, UPDATE, DELETE', 'sparkify_internal.stream_offsets'),
+    ('reader', 'relation', 'SELECT', 'sparkify.stream_status'),
     ('operator', 'relation', 'USAGE', 'sparkify.pipeline_run_id_seq sparkify.model_evaluation_id_seq'),
 
     ('owner', 'function', 'EXECUTE',
@@ -95,6 +107,7 @@ INSERT INTO sparkify_internal.stated_privileges (part, kind, privileges, objects
          sparkify_internal.changed_plays sparkify_internal.touched_plays sparkify_internal.play_corrections
          sparkify_internal.plays_stale sparkify_internal.changed_lists sparkify_internal.outcome_notes
          sparkify_internal.reach_totals sparkify_internal.concentration_totals sparkify_internal.artist_lists
+         sparkify_internal.streams_stream_id_seq
          sparkify.models_model_id_seq sparkify.recommendation_lists_list_id_seq');
 
 -- PostgreSQL lets everybody execute a new function: take that back from each.

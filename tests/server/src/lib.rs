@@ -7,6 +7,7 @@
 
 pub mod data;
 pub mod gate;
+pub mod kafka;
 pub mod pipeline;
 pub mod random;
 pub mod values;
