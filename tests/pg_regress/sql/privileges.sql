@@ -122,5 +122,6 @@ SELECT sparkify.grant_writer('sparkify_regress_reader');
 SELECT sparkify.grant_reader('sparkify_regress_reader', '5 seconds');
 SELECT unnest(setconfig) FROM pg_db_role_setting AS s JOIN pg_roles AS r ON r.oid = s.setrole WHERE r.rolname = 'sparkify_regress_reader' ORDER BY 1;
 SELECT sparkify.revoke_access('sparkify_regress_reader');
-DROP OWNED BY sparkify_regress_stranger;
+SET client_min_messages = warning;
+DROP OWNED BY sparkify_regress_stranger CASCADE;
 DROP ROLE sparkify_regress_reader, sparkify_regress_writer, sparkify_regress_operator, sparkify_regress_stranger;
