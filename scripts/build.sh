@@ -6,6 +6,9 @@
 cd "$CLONE"
 use_pgrx_home "$STATE/pgrx" "$PG_MAJOR" "$PG_CONFIG"
 
+# The router is SQL alone.
+install -m 644 router/sparkify_router* "$PREFIX/share/postgresql/$PG_MAJOR/extension/"
+
 # What the build depends on, so that a second run has nothing to do.
 stamp=$STATE/installed
 sources=$({ find src crates sql -type f; echo Cargo.toml; echo Cargo.lock; echo sparkify.control; } |

@@ -13,4 +13,6 @@ say "Installing into $("$target" --pkglibdir)"
 sudo=()
 [ -w "$("$target" --pkglibdir)" ] || sudo=(--sudo)
 cargo pgrx install --release --no-default-features --features "pg$major" --pg-config "$target" "${sudo[@]}"
+if [ ${#sudo[@]} -gt 0 ]; then router=(sudo); else router=(); fi
+"${router[@]}" install -m 644 router/sparkify_router* "$("$target" --sharedir)/extension/"
 say "Done: CREATE EXTENSION sparkify;"

@@ -6,7 +6,7 @@
 require_cargo
 
 packages=(
-    "postgresql-$PG_MAJOR" "postgresql-server-dev-$PG_MAJOR" "postgresql-$PG_MAJOR-cron"
+    "postgresql-$PG_MAJOR" "postgresql-server-dev-$PG_MAJOR" "postgresql-$PG_MAJOR-cron" "postgresql-$PG_MAJOR-plproxy"
     build-essential pkg-config clang libclang-dev ca-certificates
 )
 missing=()
@@ -29,7 +29,7 @@ owner=$(stat -c %U "$STATE")
 [ -L "$STATE" ] || [ "$owner" != "$(id -un)" ] && fail "$STATE belongs to $owner; remove it or set SPARKIFY_STATE"
 chmod 755 "$STATE"
 
-version=$("/usr/lib/postgresql/$PG_MAJOR/bin/pg_config" --version)
+version="$("/usr/lib/postgresql/$PG_MAJOR/bin/pg_config" --version) with cron and plproxy"
 for prefix in "$PREFIX" "$TEST_PREFIX"; do
     if [ "$(cat "$prefix/version" 2>/dev/null)" != "$version" ]; then
         say "Copying $version to $prefix"
