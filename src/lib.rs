@@ -114,6 +114,12 @@ pgrx::extension_sql_file!(
     name = "training",
     requires = ["learning", train_model, evaluate_model]
 );
+pgrx::extension_sql_file!(
+    "../sql/cells.sql",
+    name = "cells",
+    requires = ["pipeline", "serving", "learning"]
+);
+pgrx::extension_sql_file!("../sql/cells_setup.sql", name = "cells_setup", requires = ["cells"]);
 pgrx::extension_sql_file!("../sql/privileges.sql", name = "privileges", finalize);
 
 /// Required by `cargo pgrx test`.
