@@ -32,21 +32,19 @@ struct Options {
     model_id: Option<i64>,
 }
 
-type Ids<'a> = Option<Array<'a, &'a str>>;
-
 impl Options {
     /// The options as SQL gives them; NULL elements do not count.
     fn new(
         n: Option<i32>,
-        [exclude, candidates, genres]: [Ids<'_>; 3],
+        [exclude, candidates, genres]: [Option<Vec<String>>; 3],
         distinct_songs: Option<bool>,
         model_id: Option<i64>,
     ) -> Options {
         Options {
             n: in_range(required(n, "n").into(), 1, 1000, "n") as usize,
-            exclude: exclude.map(known).unwrap_or_default(),
-            candidates: candidates.map(known),
-            genres: genres.map(known),
+            exclude: exclude.unwrap_or_default(),
+            candidates,
+            genres,
             distinct_songs: required(distinct_songs, "distinct_songs"),
             model_id,
         }
@@ -163,7 +161,12 @@ fn recommend(
     ),
 > {
     let user_id = required(user_id, "user_id");
-    let options = Options::new(n, [exclude, candidates, genres], distinct_songs, model_id);
+    let options = Options::new(
+        n,
+        [exclude.map(known), candidates.map(known), genres.map(known)],
+        distinct_songs,
+        model_id,
+    );
     let (shown, strategy, model_id) = under_own_search_path(|| recommend_rows(user_id, &options));
     TableIterator::new(shown.into_iter().map(move |row| {
         let TrackRow { track_name, primary_artist, genre } = row.track;
@@ -215,7 +218,12 @@ fn similar_tracks(
     ),
 > {
     let track_id = required(track_id, "track_id");
-    let options = Options::new(n, [exclude, candidates, genres], distinct_songs, model_id);
+    let options = Options::new(
+        n,
+        [exclude.map(known), candidates.map(known), genres.map(known)],
+        distinct_songs,
+        model_id,
+    );
     let shown = under_own_search_path(|| similar_rows(track_id, &options));
     TableIterator::new(shown.into_iter().map(|row| {
         let TrackRow { track_name, primary_artist, genre } = row.track;
