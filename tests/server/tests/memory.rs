@@ -92,7 +92,7 @@ fn a_call_without_enough_memory_is_an_error_of_its_own() {
                 )
                 .expect_err("there is no model 0");
             client
-                .batch_execute("SET client_min_messages = warning; BEGIN")
+                .batch_execute("SET client_min_messages = warning; DO 'BEGIN END'; BEGIN")
                 .expect("a transaction");
             let pid = client.query_one("SELECT pg_backend_pid()", &[]).expect("a pid").get(0);
             limit(pid, taken(pid).expect("a process") + left * MEBIBYTE);
