@@ -148,7 +148,7 @@ AS 'MODULE_PATHNAME', 'import_embeddings_wrapper';
 -- sparkify::api::history::import_events
 CREATE  FUNCTION "import_events"(
 	"source" TEXT, /* Option < & str > */
-	"columns" jsonb DEFAULT NULL /* Option < JsonB > */
+	"columns" jsonb DEFAULT NULL /* Option < Document > */
 ) RETURNS TABLE (
 	"accepted" bigint,  /* i64 */
 	"duplicate" bigint,  /* i64 */
@@ -163,7 +163,7 @@ AS 'MODULE_PATHNAME', 'import_events_wrapper';
 -- src/api/history.rs
 -- sparkify::api::history::import_history
 CREATE  FUNCTION "import_history"(
-	"history" jsonb, /* Option < JsonB > */
+	"history" jsonb, /* Option < Document > */
 	"user_id" TEXT, /* Option < & str > */
 	"format" TEXT DEFAULT 'auto' /* Option < & str > */
 ) RETURNS TABLE (
@@ -182,7 +182,7 @@ AS 'MODULE_PATHNAME', 'import_history_wrapper';
 -- sparkify::api::catalogue::import_tracks
 CREATE  FUNCTION "import_tracks"(
 	"source" TEXT, /* Option < & str > */
-	"columns" jsonb DEFAULT NULL /* Option < JsonB > */
+	"columns" jsonb DEFAULT NULL /* Option < Document > */
 ) RETURNS bigint /* i64 */
 VOLATILE PARALLEL UNSAFE
 LANGUAGE c /* Rust */
@@ -220,7 +220,7 @@ AS 'MODULE_PATHNAME', 'load_history_wrapper';
 -- sparkify::api::catalogue::load_tracks
 CREATE  FUNCTION "load_tracks"(
 	"path" TEXT, /* Option < & str > */
-	"columns" jsonb DEFAULT NULL /* Option < JsonB > */
+	"columns" jsonb DEFAULT NULL /* Option < Document > */
 ) RETURNS bigint /* i64 */
 VOLATILE PARALLEL UNSAFE
 SET search_path TO pg_catalog, pg_temp
@@ -284,9 +284,9 @@ AS 'MODULE_PATHNAME', 'profile_tracks_wrapper';
 CREATE  FUNCTION "recommend"(
 	"user_id" TEXT, /* Option < & str > */
 	"n" INT DEFAULT 10, /* Option < i32 > */
-	"exclude" TEXT[] DEFAULT NULL, /* :: std :: option :: Option < Vec < Option < String > > > */
-	"candidates" TEXT[] DEFAULT NULL, /* :: std :: option :: Option < Vec < Option < String > > > */
-	"genres" TEXT[] DEFAULT NULL, /* :: std :: option :: Option < Vec < Option < String > > > */
+	"exclude" TEXT[] DEFAULT NULL, /* :: std :: option :: Option < Array < '_, & str > > */
+	"candidates" TEXT[] DEFAULT NULL, /* :: std :: option :: Option < Array < '_, & str > > */
+	"genres" TEXT[] DEFAULT NULL, /* :: std :: option :: Option < Array < '_, & str > > */
 	"distinct_songs" bool DEFAULT true, /* Option < bool > */
 	"model_id" bigint DEFAULT NULL /* Option < i64 > */
 ) RETURNS TABLE (
@@ -340,9 +340,9 @@ AS 'MODULE_PATHNAME', 'reset_simulation_wrapper';
 CREATE  FUNCTION "similar_tracks"(
 	"track_id" TEXT, /* Option < & str > */
 	"n" INT DEFAULT 10, /* Option < i32 > */
-	"exclude" TEXT[] DEFAULT NULL, /* :: std :: option :: Option < Vec < Option < String > > > */
-	"candidates" TEXT[] DEFAULT NULL, /* :: std :: option :: Option < Vec < Option < String > > > */
-	"genres" TEXT[] DEFAULT NULL, /* :: std :: option :: Option < Vec < Option < String > > > */
+	"exclude" TEXT[] DEFAULT NULL, /* :: std :: option :: Option < Array < '_, & str > > */
+	"candidates" TEXT[] DEFAULT NULL, /* :: std :: option :: Option < Array < '_, & str > > */
+	"genres" TEXT[] DEFAULT NULL, /* :: std :: option :: Option < Array < '_, & str > > */
 	"distinct_songs" bool DEFAULT true, /* Option < bool > */
 	"model_id" bigint DEFAULT NULL /* Option < i64 > */
 ) RETURNS TABLE (
