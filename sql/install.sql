@@ -196,7 +196,7 @@ AS 'MODULE_PATHNAME', 'import_embeddings_wrapper';
 -- sparkify::api::history::import_events
 CREATE  FUNCTION "import_events"(
 	"source" TEXT, /* Option < & str > */
-	"columns" jsonb DEFAULT NULL /* Option < JsonB > */
+	"columns" jsonb DEFAULT NULL /* Option < Document > */
 ) RETURNS TABLE (
 	"accepted" bigint,  /* i64 */
 	"duplicate" bigint,  /* i64 */
@@ -211,7 +211,7 @@ AS 'MODULE_PATHNAME', 'import_events_wrapper';
 -- src/api/history.rs
 -- sparkify::api::history::import_history
 CREATE  FUNCTION "import_history"(
-	"history" jsonb, /* Option < JsonB > */
+	"history" jsonb, /* Option < Document > */
 	"user_id" TEXT, /* Option < & str > */
 	"format" TEXT DEFAULT 'auto' /* Option < & str > */
 ) RETURNS TABLE (
@@ -230,7 +230,7 @@ AS 'MODULE_PATHNAME', 'import_history_wrapper';
 -- sparkify::api::catalogue::import_tracks
 CREATE  FUNCTION "import_tracks"(
 	"source" TEXT, /* Option < & str > */
-	"columns" jsonb DEFAULT NULL /* Option < JsonB > */
+	"columns" jsonb DEFAULT NULL /* Option < Document > */
 ) RETURNS bigint /* i64 */
 VOLATILE PARALLEL UNSAFE
 LANGUAGE c /* Rust */
@@ -268,7 +268,7 @@ AS 'MODULE_PATHNAME', 'load_history_wrapper';
 -- sparkify::api::catalogue::load_tracks
 CREATE  FUNCTION "load_tracks"(
 	"path" TEXT, /* Option < & str > */
-	"columns" jsonb DEFAULT NULL /* Option < JsonB > */
+	"columns" jsonb DEFAULT NULL /* Option < Document > */
 ) RETURNS bigint /* i64 */
 VOLATILE PARALLEL UNSAFE
 SET search_path TO pg_catalog, pg_temp
