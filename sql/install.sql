@@ -625,6 +625,42 @@ AS 'MODULE_PATHNAME', 'lock_pipeline_wrapper';
 
 -- include sql/pipeline.sql
 
+-- src/api/streams.rs
+-- sparkify::api::streams::check_stream_columns
+CREATE  FUNCTION sparkify_internal."check_stream_columns"(
+	"columns" jsonb /* JsonB */
+) RETURNS void
+IMMUTABLE STRICT PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'check_stream_columns_wrapper';
+
+-- src/api/streams.rs
+-- sparkify::api::streams::close_stream
+CREATE  FUNCTION sparkify_internal."close_stream"(
+	"keep_lock" bool /* bool */
+) RETURNS TEXT /* Option < String > */
+STRICT VOLATILE PARALLEL UNSAFE
+SET search_path TO pg_catalog, pg_temp
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'close_stream_wrapper';
+
+-- src/api/streams.rs
+-- sparkify::api::streams::read_stream
+CREATE  FUNCTION sparkify_internal."read_stream"(
+	"name" TEXT, /* & str */
+	"batch_rows" INT, /* i32 */
+	"memory_mb" INT, /* i32 */
+	"seconds" double precision, /* f64 */
+	"until_end" bool /* bool */
+) RETURNS TEXT /* & 'static str */
+STRICT VOLATILE PARALLEL UNSAFE
+SET search_path TO pg_catalog, pg_temp
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'read_stream_wrapper';
+
+-- include sql/streams.sql
+
 -- include sql/access.sql
 
 -- include sql/privileges.sql

@@ -79,6 +79,10 @@ DECLARE
 BEGIN
     SELECT coalesce(array_agg(model_id ORDER BY model_id), '{}') INTO gone FROM (
         SELECT model_id FROM sparkify.models WHERE NOT active
+            -- A cell behind serves it still.
+            AND model_id NOT IN (SELECT r.model_id FROM sparkify_internal.cell_reports AS r WHERE r.model_id IS NOT NULL)
+            -- And one that has not said which may serve any.
+            AND NOT EXISTS (SELECT FROM sparkify.cell_status AS c WHERE c.model_id IS NULL)
         ORDER BY trained_at DESC, model_id DESC OFFSET keep_models) AS old;
     PERFORM sparkify_internal.retire_models(gone);
     DELETE FROM sparkify_internal.retired_models WHERE trained_at < oldest;
@@ -227,12 +231,7 @@ BEGIN
             message := 'no new raw rows';
         END IF;
     WHEN 'match' THEN
-        IF EXISTS (SELECT FROM sparkify.unmatched_plays) THEN
-            SELECT m.accepted, m.unmatched || ' still unmatched' INTO rows, message FROM sparkify.match_plays() AS m;
-        ELSE
-            status := 'skipped';
-            message := 'no unmatched plays';
-        END IF;
+        SELECT m.accepted, nullif(m.unmatched, 0) || ' still unmatched' INTO rows, message FROM sparkify.match_plays() AS m;
     WHEN 'embeddings' THEN
         model := sparkify.train_model(kind => kind, dims => dims, activate => false, half_life_days => half_life_days);
         SELECT (m.metrics ->> 'tracks')::bigint INTO rows FROM sparkify.models AS m WHERE m.model_id = model;
@@ -502,7 +501,7 @@ BEGIN
             format('CALL sparkify.run_pipeline(%sn => %s%s);', 'dims => ' || dims || ', ', n,
                 ', kind => ' || quote_literal(nullif(kind, 'auto'))))),
         ('sparkify refresh', refresh, sparkify_internal.job_command(
-            format('PERFORM sparkify.refresh_recommendations(n => %s); PERFORM sparkify.refresh_summaries();', n)))
+            format('PERFORM sparkify.serve_published_model(n => %1$s); PERFORM sparkify.refresh_recommendations(n => %1$s); PERFORM sparkify.refresh_summaries();', n)))
     LOOP
         CONTINUE WHEN schedule IS NULL;
         BEGIN

@@ -19,5 +19,6 @@ mod recommend;
 mod refresh;
 mod similar;
 mod simulation;
+mod streams;
 mod train;
 mod validate;

@@ -23,6 +23,7 @@ mod shared_image;
 pub mod simulation;
 pub mod source;
 pub mod spi;
+pub mod streams;
 pub mod track_file;
 pub mod track_source;
 pub mod turns;

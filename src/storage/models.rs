@@ -22,6 +22,8 @@ pub struct Model {
     pub model_id: i64,
     /// Names the state of its embeddings.
     pub fingerprint: u128,
+    /// What it was made of: content, collaborative, hybrid or imported.
+    pub kind: String,
     /// What scores its tracks.
     pub metric: Metric,
     /// Days after which a play weighs half.
@@ -32,16 +34,17 @@ pub struct Model {
     pub recommended: Option<i32>,
 }
 
-const COLUMNS: &str = "model_id, fingerprint, metric, (params ->> 'half_life_days')::double precision, active, recommended";
+const COLUMNS: &str = "model_id, fingerprint, kind, metric, (params ->> 'half_life_days')::double precision, active, recommended";
 
 fn read(row: &spi::Row) -> Model {
     Model {
         model_id: row.i64(0).unwrap_or_default(),
         fingerprint: row.uuid(1).unwrap_or_default(),
-        metric: if row.text(2) == Some("dot") { Metric::Dot } else { Metric::Cosine },
-        half_life_days: row.f64(3).unwrap_or(DEFAULT_HALF_LIFE_DAYS),
-        active: row.bool(4).unwrap_or_default(),
-        recommended: row.i32(5),
+        kind: row.owned(2),
+        metric: if row.text(3) == Some("dot") { Metric::Dot } else { Metric::Cosine },
+        half_life_days: row.f64(4).unwrap_or(DEFAULT_HALF_LIFE_DAYS),
+        active: row.bool(5).unwrap_or_default(),
+        recommended: row.i32(6),
     }
 }
 
