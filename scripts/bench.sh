@@ -26,7 +26,7 @@ SPARKIFY_FAISS_PYTHON=
 if [ -x "$venv/bin/python" ]; then SPARKIFY_FAISS_PYTHON=$venv/bin/python; fi
 
 say "The core"
-cargo bench -p sparkify-core
+cargo bench -p sparkify-core -p sparkify-learn
 
 say "A server to measure on"
 data=$STATE/bench-cluster socket=$STATE/bench-socket

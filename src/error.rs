@@ -63,6 +63,10 @@ pub fn or_raise<T>(result: sparkify_core::Result<T>) -> T {
                 Some("No feature differs between the tracks.".into())
             }
             Error::AboveRank { rank, .. } => Some(format!("Use dims => {rank} or fewer.")),
+            Error::TooFew { what: "plays", .. } => Some(
+                "INSERT plays INTO sparkify.listening_events, or run sparkify.generate_events()."
+                    .into(),
+            ),
             Error::TooFew { what: "tracks", .. } => Some(
                 "Run SELECT sparkify.clean_tracks() or SELECT sparkify.generate_tracks().".into(),
             ),

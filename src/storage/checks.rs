@@ -174,11 +174,13 @@ pub const CHECKS: &[Check] = &[
         severity: Severity::Error,
         remedy: "",
         failure: "user vectors are not of length 1 and the model's dims, or not empty for the strategy popular",
+        // In a model of plays they have the length that brings scores to scale.
         query: "SELECT v.user_id FROM sparkify.user_vectors AS v JOIN sparkify.models AS m USING (model_id)
                 WHERE v.model_id = $1 AND CASE WHEN v.strategy = 'popular' THEN pg_catalog.cardinality(v.vector) <> 0
                     ELSE pg_catalog.cardinality(v.vector) IS DISTINCT FROM (m.params ->> 'dims')::integer
-                        OR NOT coalesce((SELECT pg_catalog.sum(x::double precision * x)
-                            FROM pg_catalog.unnest(v.vector) AS x) BETWEEN 0.9999 AND 1.0001, false) END",
+                        OR CASE m.metric WHEN 'dot' THEN v.vector && ARRAY['NaN', 'Infinity', '-Infinity']::real[]
+                            ELSE NOT coalesce((SELECT pg_catalog.sum(x::double precision * x)
+                            FROM pg_catalog.unnest(v.vector) AS x) BETWEEN 0.9999 AND 1.0001, false) END END",
     },
     Check {
         name: "users_served",
@@ -210,10 +212,11 @@ pub const CHECKS: &[Check] = &[
         severity: Severity::Error,
         remedy: "",
         failure: "users have a score outside -1 to 1, or 0 to 1 for the strategy popular",
-        query: "SELECT user_id FROM sparkify.user_recommendations WHERE model_id = $1
-                    AND NOT coalesce(score BETWEEN
-                        CASE strategy WHEN 'popular' THEN 0 ELSE -1.000001 END AND 1.000001, false)
-                GROUP BY user_id",
+        query: "SELECT r.user_id FROM sparkify.user_recommendations AS r JOIN sparkify.models AS m USING (model_id)
+                WHERE r.model_id = $1 AND NOT coalesce(CASE
+                    WHEN m.metric = 'dot' AND r.strategy <> 'popular' THEN r.score BETWEEN -1e30 AND 1e30
+                    ELSE r.score BETWEEN CASE r.strategy WHEN 'popular' THEN 0 ELSE -1.000001 END AND 1.000001 END, false)
+                GROUP BY r.user_id",
     },
     Check {
         name: "ranks_in_order",
@@ -263,14 +266,17 @@ pub const CHECKS: &[Check] = &[
         severity: Severity::Error,
         remedy: "",
         failure: "of the first hundred users have a stored score that is not the cosine of the stored vectors",
+        // In a model of plays neighbours add to what the vectors give, and take nothing away.
         query: "SELECT r.user_id FROM (SELECT user_id, vector FROM sparkify.user_vectors
                     WHERE model_id = $1 AND strategy <> 'popular' ORDER BY user_id LIMIT 100) AS v
                 JOIN sparkify.user_recommendations AS r ON r.user_id = v.user_id AND r.model_id = $1
                 JOIN sparkify.track_embeddings AS e ON e.model_id = $1 AND e.track_id = r.track_id
-                CROSS JOIN LATERAL (SELECT pg_catalog.sum(a::double precision * b)
+                JOIN sparkify.models AS m ON m.model_id = $1
+                CROSS JOIN LATERAL (SELECT pg_catalog.sum(a::double precision * b) AS dot, pg_catalog.sum(a::double precision * b)
                         / nullif(pg_catalog.sqrt(pg_catalog.sum(b::double precision * b)), 0) AS cosine
                     FROM ROWS FROM (pg_catalog.unnest(v.vector), pg_catalog.unnest(e.embedding)) AS x (a, b)) AS s
-                WHERE pg_catalog.abs(r.score - coalesce(s.cosine, 0)) > 0.0001
+                WHERE CASE m.metric WHEN 'dot' THEN r.score < s.dot - 0.0001 * greatest(1, pg_catalog.abs(s.dot))
+                        ELSE pg_catalog.abs(r.score - coalesce(s.cosine, 0)) > 0.0001 END
                     AND NOT EXISTS (SELECT FROM sparkify_internal.changed_users AS c WHERE c.user_id = r.user_id)
                 GROUP BY r.user_id",
     },

@@ -10,6 +10,7 @@ use std::cmp::Reverse;
 use sparkify_core::Result;
 use sparkify_core::rank::{Boosts, Index};
 
+use crate::neighbours::fading;
 use crate::{Entry, Signal, State};
 
 /// What a user has to do with a track.
@@ -105,13 +106,14 @@ fn entries<'a>(index: &Index<'a>, heard: &[Heard]) -> Vec<Entry<'a>> {
     heard.iter().map(entry).collect()
 }
 
-/// The tracks that speak for their neighbours, the last one first, and how much.
+/// The tracks that speak for their neighbours, the last one first, and how much: as in
+/// [`neighbours::recency`](crate::neighbours::recency).
 fn recency(heard: &[Heard]) -> Vec<(u32, f64)> {
     let mut played: Vec<&Heard> =
         heard.iter().filter(|heard| heard.signal == Signal::Played).collect();
     played.sort_unstable_by_key(|heard| (Reverse(heard.last), heard.position));
-    let positions = played.iter().enumerate();
-    positions.map(|(at, heard)| (heard.position, (1.0 + at as f64).powf(-0.5))).collect()
+    let weights = fading(played.iter().map(|heard| heard.last), true);
+    played.iter().map(|heard| heard.position).zip(weights).collect()
 }
 
 /// What each track heard carries of the score of the track at `position`, in the order

@@ -525,16 +525,31 @@ impl Regression {
     }
 }
 
-/// The played tracks with what each counts: `(1 + position from the end)^(−½)`
-/// by the last play where times are known, 1 otherwise.
+/// The played tracks with what each counts: `(1 + tracks played since)^(−½)` by the
+/// last play where times are known, 1 otherwise. Tracks last played at the same
+/// moment count the same.
 pub fn recency(
     plays: impl Iterator<Item = crate::Play>,
     timed: bool,
 ) -> impl Iterator<Item = (u32, f64)> {
     let mut played: Vec<crate::Play> = plays.filter(|play| play.signal == Signal::Played).collect();
     played.sort_by_key(|play| (std::cmp::Reverse(play.last), play.track));
-    let of = move |at: usize| if timed { (1.0 + at as f64).powf(-0.5) } else { 1.0 };
-    played.into_iter().enumerate().map(move |(at, play)| (play.track, of(at)))
+    let weights = fading(played.iter().map(|play| i64::from(play.last)), timed);
+    played.into_iter().map(|play| play.track).zip(weights)
+}
+
+/// What moments count that fall from one to the next: `(1 + how many are later)^(−½)`,
+/// 1 each where they are not known.
+pub(crate) fn fading(moments: impl Iterator<Item = i64>, timed: bool) -> Vec<f64> {
+    let (mut since, mut before) = (0, None);
+    let weight = |(at, moment)| {
+        if before.is_some_and(|before| before != moment) {
+            since = at;
+        }
+        before = Some(moment);
+        if timed { (1.0 + since as f64).powf(-0.5) } else { 1.0 }
+    };
+    moments.enumerate().map(weight).collect()
 }
 
 /// What a user's plays add to each track by way of the neighbours.

@@ -166,5 +166,8 @@ fn recency_counts_from_the_end() {
     let plays = [(0, 5), (1, 9), (2, 7)].map(|(track, last)| Play { last, ..play(track) });
     let found: Vec<(u32, f64)> = recency(plays.into_iter(), true).collect();
     assert_eq!(found, [(1, 1.0), (2, 0.5f64.sqrt()), (0, 3f64.powf(-0.5))]);
+    let same = plays.map(|play| Play { last: play.last.min(7), ..play });
+    let found: Vec<(u32, f64)> = recency(same.into_iter(), true).collect();
+    assert_eq!(found, [(1, 1.0), (2, 1.0), (0, 3f64.powf(-0.5))]);
     assert!(recency(plays.into_iter(), false).all(|(_, weight)| weight == 1.0));
 }

@@ -37,11 +37,11 @@ SELECT refused($$SELECT * FROM sparkify.evaluate_model(max_users => 0)$$);
 
 -- Two tastes: users of even number play even tracks, others odd ones. Nobody played tracks 41 to 44.
 INSERT INTO sparkify.tracks (track_id, track_name, artists, genres, primary_genre, energy, valence)
-SELECT to_char(i, '"t"00'), 'Song ' || i, ARRAY['Artist ' || i], ARRAY['g' || i % 2], 'g' || i % 2, i % 10 * 0.1, i % 7 * 0.1
+SELECT to_char(i, 'FM"t"00'), 'Song ' || i, ARRAY['Artist ' || i], ARRAY['g' || i % 2], 'g' || i % 2, i % 10 * 0.1, i % 7 * 0.1
 FROM generate_series(1, 44) AS i;
-INSERT INTO sparkify.users (user_id) SELECT to_char(u, '"u"000') FROM generate_series(1, 120) AS u;
+INSERT INTO sparkify.users (user_id) SELECT to_char(u, 'FM"u"000') FROM generate_series(1, 120) AS u;
 INSERT INTO sparkify.listening_events (user_id, track_id, played_at, event_id)
-SELECT to_char(u, '"u"000'), to_char(i, '"t"00'), timestamptz '2026-01-01' + ((i * 7 + u * 3) % 60) * interval '1 day', md5(u || '/' || i)::uuid
+SELECT to_char(u, 'FM"u"000'), to_char(i, 'FM"t"00'), timestamptz '2026-01-01' + ((i * 7 + u * 3) % 60) * interval '1 day', md5(u || '/' || i)::uuid
 FROM generate_series(1, 120) AS u, generate_series(1, 40) AS i
 WHERE i % 2 = u % 2 AND (i * 13 + u * 5) % 8 > 2;
 SELECT refused($$SELECT sparkify.train_model(ridge => 0)$$);
@@ -91,7 +91,7 @@ SELECT kind, metric, params -> 'genre_weight' AS genre_weight FROM sparkify.mode
 SELECT count(*) AS models, max(model_id) AS newest FROM sparkify.models;
 CREATE TEMP TABLE evaluation AS SELECT * FROM sparkify.evaluate_model(k => 3);
 SELECT count(*) AS models, max(model_id) AS newest FROM sparkify.models;
-SELECT subject, plays, count(*), min(users) > 50 AS users, count(standard_error) FROM evaluation GROUP BY 1, 2 ORDER BY 1 COLLATE "C", 2;
+SELECT subject, plays, count(*), min(users) > 50 AS users, count(standard_error) FROM evaluation GROUP BY 1, 2 ORDER BY subject COLLATE "C", 2;
 SELECT (SELECT value FROM evaluation WHERE subject = 'hybrid' AND plays = 'new' AND metric = 'recall')
     > 1.5 * (SELECT value FROM evaluation WHERE subject = 'chance' AND plays = 'new' AND metric = 'recall') AS better_than_chance;
 SELECT count(*) FROM (SELECT subject, plays, metric, k, value, standard_error, users FROM sparkify.model_evaluations

@@ -8,11 +8,11 @@ use sparkify_server_tests::pipeline::{last_run, number};
 /// Two tastes over 40 tracks, and 120 users who each played half of theirs.
 const TWO_TASTES: &str = "
     INSERT INTO sparkify.tracks (track_id, track_name, artists, genres, primary_genre, energy, valence)
-    SELECT to_char(i, '\"t\"00'), 'Song ' || i, ARRAY['Artist ' || i], ARRAY['g' || i % 2], 'g' || i % 2, i % 10 * 0.1, i % 7 * 0.1
+    SELECT to_char(i, 'FM\"t\"00'), 'Song ' || i, ARRAY['Artist ' || i], ARRAY['g' || i % 2], 'g' || i % 2, i % 10 * 0.1, i % 7 * 0.1
     FROM generate_series(1, 44) AS i;
-    INSERT INTO sparkify.users (user_id) SELECT to_char(u, '\"u\"000') FROM generate_series(1, 120) AS u;
+    INSERT INTO sparkify.users (user_id) SELECT to_char(u, 'FM\"u\"000') FROM generate_series(1, 120) AS u;
     INSERT INTO sparkify.listening_events (user_id, track_id, played_at, event_id)
-    SELECT to_char(u, '\"u\"000'), to_char(i, '\"t\"00'), timestamptz '2026-01-01' + ((i * 7 + u * 3) % 60) * interval '1 day', md5(u || '/' || i)::uuid
+    SELECT to_char(u, 'FM\"u\"000'), to_char(i, 'FM\"t\"00'), timestamptz '2026-01-01' + ((i * 7 + u * 3) % 60) * interval '1 day', md5(u || '/' || i)::uuid
     FROM generate_series(1, 120) AS u, generate_series(1, 40) AS i
     WHERE i % 2 = u % 2 AND (i * 13 + u * 5) % 8 > 2;";
 
