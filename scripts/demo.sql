@@ -57,9 +57,16 @@ SELECT pg_temp.begin_step() \g /dev/null
 SELECT sparkify.refresh_recommendations() AS rows \gset
 SELECT pg_temp.end_step('refresh_recommendations', :rows);
 SELECT pg_temp.begin_step() \g /dev/null
-SELECT count(*) AS rows, count(*) FILTER (WHERE NOT passed) AS failed FROM sparkify.validate() \gset
+CREATE TEMPORARY TABLE checked AS SELECT * FROM sparkify.validate();
+SELECT count(*) AS rows FROM checked \gset
 SELECT pg_temp.end_step('validate (checks)', :rows);
-SELECT 1 / (:failed = 0)::int \g /dev/null
+SELECT '      ' || severity || ': ' || check_name || ': ' || detail FROM checked WHERE NOT passed;
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM checked WHERE NOT passed AND severity = 'error') THEN
+        RAISE EXCEPTION 'the model is not valid: see the checks above';
+    END IF;
+END $$;
 SELECT pg_temp.begin_step() \g /dev/null
 SELECT sparkify.refresh_summaries() AS rows \gset
 SELECT pg_temp.end_step('refresh_summaries', :rows);
