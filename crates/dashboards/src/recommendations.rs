@@ -22,7 +22,8 @@ SELECT CASE
     WHEN NOT EXISTS (SELECT FROM sparkify.models WHERE active) THEN format('%s plays; no model serves yet: call sparkify.run_pipeline().', e.plays)
     ELSE format('%s plays%s; %s', e.plays,
         CASE WHEN e.plays > 0 THEN format(' from %s to %s UTC', to_char(e.first AT TIME ZONE 'UTC', 'YYYY-MM-DD'), to_char(e.last AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')) END,
-        COALESCE(format('list of %s tracks from %s, made %s UTC', l.tracks, l.strategy, to_char(l.generated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')),
+        COALESCE(format('list of %s tracks from %s, made %s UTC', l.tracks,
+            CASE l.strategy WHEN 'listened' THEN 'plays' WHEN 'declared' THEN 'declared taste' WHEN 'popular' THEN 'popularity' ELSE l.strategy END, to_char(l.generated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')),
                  'no list is stored yet'))
 END AS \"user\"
 FROM (VALUES (1)) AS one (row)
@@ -165,7 +166,7 @@ SELECT 'No list was tested by plays yet.', NULL, NULL, NULL WHERE NOT EXISTS (SE
 
 const OUTCOME_DAYS: &str = "\
 SELECT made_on::timestamp AT TIME ZONE 'UTC' AS \"time\",
-       (sum(played) FILTER (WHERE strategy = 'listening') / NULLIF(sum(lists) FILTER (WHERE strategy = 'listening'), 0))::double precision AS \"listening\",
+       (sum(played) FILTER (WHERE strategy = 'listened') / NULLIF(sum(lists) FILTER (WHERE strategy = 'listened'), 0))::double precision AS \"listened\",
        (sum(played) FILTER (WHERE strategy = 'declared') / NULLIF(sum(lists) FILTER (WHERE strategy = 'declared'), 0))::double precision AS \"declared\",
        (sum(played) FILTER (WHERE strategy = 'popular') / NULLIF(sum(lists) FILTER (WHERE strategy = 'popular'), 0))::double precision AS \"popular\"
 FROM sparkify.recommendation_outcomes
@@ -180,7 +181,7 @@ WITH stored AS MATERIALIZED (
     SELECT NULLIF(count(*), 0) AS users FROM sparkify.users
 )
 SELECT strategy AS \"from\", users, share, oldest, newest FROM (
-    SELECT CASE strategy WHEN 'listening' THEN 'plays' WHEN 'declared' THEN 'declared taste (cold)' WHEN 'popular' THEN 'popularity (cold)' ELSE strategy END AS strategy,
+    SELECT CASE strategy WHEN 'listened' THEN 'plays' WHEN 'declared' THEN 'declared taste (cold)' WHEN 'popular' THEN 'popularity (cold)' ELSE strategy END AS strategy,
            lists AS users, lists::double precision / total.users AS share, oldest, newest, 1 AS place
     FROM stored CROSS JOIN total
     UNION ALL
@@ -303,7 +304,7 @@ pub fn board() -> Value {
                     "Played afterwards, by day and strategy",
                     "Share of the places of lists, by the day (UTC) that the lists were made, whose track was played afterwards.",
                     OUTCOME_DAYS, "points", "No list of this time range was tested by plays.",
-                    vec![series("listening", "green"), series("declared", "blue"), series("popular", "orange")],
+                    vec![series("listened", "green"), series("declared", "blue"), series("popular", "orange")],
                 ).unit("percentunit", 1)),
                 (12, table(
                     "Lists by strategy, and their age · now",

@@ -228,9 +228,7 @@ fn every_query_runs_as_the_reader() {
                 "{title} of {user}"
             );
         }
-        assert!(
-            said(&mut reader, "User $user", chosen).contains("list of 10 tracks from listening")
-        );
+        assert!(said(&mut reader, "User $user", chosen).contains("list of 10 tracks from plays"));
     }
     let found: Vec<usize> =
         alert_queries().iter().map(|sql| reader.query(sql, &[]).unwrap().len()).collect();
@@ -260,7 +258,7 @@ fn a_user_is_found_by_any_part_of_a_name_and_what_is_not_there_is_said() {
     for (user, expected) in [
         ("", "Choose a user above."),
         ("nobody's", "There is no user \"nobody's\"."),
-        ("cold", "0 plays; list of 10 tracks from popular"),
+        ("cold", "0 plays; list of 10 tracks from popularity"),
     ] {
         let sentence = said(&mut reader, "User $user", Chosen { user, ..NOTHING });
         assert!(sentence.starts_with(expected), "{sentence}");
@@ -435,9 +433,12 @@ fn the_reader_reads_and_does_not_write() {
     make_reader(&mut owner);
     fill(&mut owner);
     let mut reader = database.connect_as(READER);
-    for (setting, value) in
-        [("default_transaction_read_only", "on"), ("statement_timeout", "25s"), ("jit", "off")]
-    {
+    for (setting, value) in [
+        ("default_transaction_read_only", "on"),
+        ("statement_timeout", "25s"),
+        ("jit", "off"),
+        ("max_parallel_workers_per_gather", "0"),
+    ] {
         let found: String = reader.query_one(&format!("SHOW {setting}"), &[]).unwrap().get(0);
         assert_eq!(found, value, "{setting}");
     }
@@ -520,6 +521,5 @@ fn provisioning_names_the_data_source_and_keeps_its_password_outside() {
     let provider = read("provisioning/dashboards/sparkify.yaml");
     let compose = read("docker-compose.yml");
     assert!(provider.contains("path: /var/lib/grafana/dashboards\n"));
-    assert!(compose.contains("./boards:/var/lib/grafana/dashboards:ro"));
-    assert!(compose.contains("tests do not run"));
+    assert!(compose.contains(":/var/lib/grafana/dashboards:ro"));
 }
