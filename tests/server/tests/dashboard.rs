@@ -142,7 +142,7 @@ fn alert_queries() -> Vec<String> {
 
 fn fill(client: &mut Client) {
     client.batch_execute(FILLED).unwrap();
-    client.batch_execute("CALL sparkify.run_pipeline(dims => 4)").unwrap();
+    client.batch_execute("CALL sparkify.run_pipeline(dims => 4, kind => 'content')").unwrap();
     client.batch_execute(DATED).unwrap();
 }
 
@@ -171,7 +171,7 @@ const FILLED: &str = "
 /// Two lists of o'brien come and go: the first was followed by plays, one of them of the first place.
 const DATED: &str = "
     INSERT INTO sparkify.model_evaluations (evaluation_id, evaluated_at, kind, subject, plays, metric, k, value, users)
-    SELECT 1, '2026-06-01', 'hybrid', subject, 'new', metric, 10, 0.25, 100
+    SELECT 1000, '2026-06-01', 'hybrid', subject, 'new', metric, 10, 0.25, 100
     FROM unnest(ARRAY['hybrid', 'content', 'popularity', 'chance']) AS subject, unnest(ARRAY['ndcg', 'recall', 'coverage']) AS metric;
     UPDATE sparkify.pipeline_runs SET started_at = timestamptz '2026-06-01' + (started_at - (SELECT min(started_at) FROM sparkify.pipeline_runs)),
         finished_at = timestamptz '2026-06-01' + (finished_at - (SELECT min(started_at) FROM sparkify.pipeline_runs));
