@@ -178,7 +178,7 @@ fn stat(title: &str, description: &str, sql: &str, defaults: Value, fields: Vec<
         fields,
         options: json!({
             "reduceOptions": { "values": false, "calcs": ["lastNotNull"], "fields": "/.*/" },
-            "orientation": "auto", "textMode": "auto", "wideLayout": true, "colorMode": "value",
+            "orientation": "auto", "textMode": "value_and_name", "wideLayout": true, "colorMode": "value",
             "graphMode": "none", "justifyMode": "auto", "showPercentChange": false,
             "text": { "titleSize": 14, "valueSize": 24 }
         }),
