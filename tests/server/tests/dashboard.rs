@@ -213,8 +213,8 @@ fn every_query_runs_as_the_reader() {
             assert!(!rows.is_empty(), "{} is empty for {user}", panel["title"]);
             // A sentence in place of rows leaves the other columns empty.
             if panel["type"] == "table"
-                && panel["title"] != "Failed steps"
-                && panel["title"] != "Cleaned and repaired rows"
+                && !["Failed steps", "Cleaned and repaired rows", "Streams · now"]
+                    .contains(&text(&panel["title"]))
             {
                 let known = rows[0].iter().filter(|value| value.is_some()).count();
                 assert!(known > 1, "{} for {user}: {rows:?}", panel["title"]);
