@@ -54,8 +54,9 @@ BEGIN
     END IF;
     EXECUTE format('ALTER ROLE %I IN DATABASE %I SET statement_timeout = %L', role, current_database(),
                    ceil(extract(epoch FROM statement_timeout) * 1000)::bigint || 'ms');
-    -- The panels' queries are short: compiling them takes longer than running them.
+    -- The panels' queries are short: compiling them, or starting workers, takes longer than running them.
     EXECUTE format('ALTER ROLE %I IN DATABASE %I SET jit = off', role, current_database());
+    EXECUTE format('ALTER ROLE %I IN DATABASE %I SET max_parallel_workers_per_gather = 0', role, current_database());
 END $$;
 COMMENT ON FUNCTION sparkify.grant_reader(name, interval) IS
     'Lets an existing role read in this database the views and the tables behind them, and call recommend() and what else only reads: no privilege to write, transactions read-only unless the role may write already, statements stopped after statement_timeout. What the catalogue and the events were refused for stays unseen. Undone by revoke_access().';
@@ -89,7 +90,7 @@ BEGIN
     EXECUTE format('REVOKE ALL ON ALL SEQUENCES IN SCHEMA sparkify, sparkify_internal FROM %I', role);
     EXECUTE format('REVOKE ALL ON ALL ROUTINES IN SCHEMA sparkify, sparkify_internal FROM %I', role);
     EXECUTE format('REVOKE ALL ON SCHEMA sparkify, sparkify_internal FROM %I', role);
-    FOREACH setting IN ARRAY ARRAY['default_transaction_read_only', 'statement_timeout', 'jit'] LOOP
+    FOREACH setting IN ARRAY ARRAY['default_transaction_read_only', 'statement_timeout', 'jit', 'max_parallel_workers_per_gather'] LOOP
         EXECUTE format('ALTER ROLE %I IN DATABASE %I RESET %I', role, current_database(), setting);
     END LOOP;
 END $$;

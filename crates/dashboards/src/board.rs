@@ -40,7 +40,7 @@ impl Board {
             "Access",
             "Whether the role of the data source may read what the board shows.",
             ACCESS,
-            &[("^Ready", "text"), ("", "red")],
+            &[("Ready.*", "text"), (".*", "red")],
         );
         let rows = std::iter::once((2, vec![(24, access)])).chain(self.rows);
         let (mut panels, mut y, mut id) = (Vec::new(), 0, 0);

@@ -34,9 +34,10 @@ WITH played AS MATERIALIZED (
     SELECT day, plays, listeners, new_listeners, skip_rate FROM sparkify.daily_plays
 ), shown AS (
     SELECT generate_series(
-        GREATEST(min(day), ($__timeFrom()::timestamptz AT TIME ZONE 'UTC')::date)::timestamp,
+        GREATEST(first, ($__timeFrom()::timestamptz AT TIME ZONE 'UTC')::date)::timestamp,
         LEAST((now() AT TIME ZONE 'UTC')::date, ($__timeTo()::timestamptz AT TIME ZONE 'UTC')::date)::timestamp, interval '1 day')::date AS day
-    FROM played
+    FROM (SELECT min(day) AS first FROM played) AS since
+    WHERE first IS NOT NULL
 )";
 
 const TOP_TRACKS: &str = concat!(

@@ -111,6 +111,17 @@ SELECT NULL, 'Nothing was refused in the time range.', NULL, NULL WHERE NOT EXIS
 ORDER BY rows DESC NULLS LAST, reason
 LIMIT 20";
 
+const STREAMS: &str = "\
+WITH found AS (
+    SELECT stream, partition, running, lag, events_per_second, messages, rejected, lost, seen_at, COALESCE(last_error, '') AS error
+    FROM sparkify.stream_status ORDER BY stream, partition LIMIT 100
+)
+SELECT stream, partition, CASE WHEN running THEN 'running' ELSE 'stopped' END AS state, lag,
+       events_per_second AS \"per second\", messages, rejected, lost, seen_at AS seen, error FROM found
+UNION ALL
+SELECT 'There is no stream.', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL WHERE NOT EXISTS (SELECT FROM found)
+ORDER BY stream, partition";
+
 #[allow(clippy::too_many_lines, reason = "one row of the board after another")]
 pub fn board() -> Value {
     let coloured = |name, states: Value| {
@@ -184,6 +195,13 @@ pub fn board() -> Value {
                 "Events and catalogue rows refused in the time range, of the 5,000 newest of each. What they held stands in rejected_events and rejected_tracks.",
                 REJECTED,
                 vec![text_of("source", 80), long_text("reason"), number("rows", 80), time("last")],
+            ))]),
+            (8, vec![(24, table(
+                "Streams · now",
+                "How far each partition of each stream has come: lag is the number of messages that wait, rejected those that were no valid event, lost those that the topic no longer had.",
+                STREAMS,
+                vec![text("stream"), decimal("partition", 85, 0), text_of("state", 80), number("lag", 90), decimal("per second", 95, 1),
+                     number("messages", 110), number("rejected", 85), number("lost", 70), time("seen"), long_text("error")],
             ))]),
         ],
     }

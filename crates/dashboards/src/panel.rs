@@ -178,7 +178,7 @@ fn stat(title: &str, description: &str, sql: &str, defaults: Value, fields: Vec<
         fields,
         options: json!({
             "reduceOptions": { "values": false, "calcs": ["lastNotNull"], "fields": "/.*/" },
-            "orientation": "auto", "textMode": "auto", "wideLayout": true, "colorMode": "value",
+            "orientation": "auto", "textMode": "value_and_name", "wideLayout": true, "colorMode": "value",
             "graphMode": "none", "justifyMode": "auto", "showPercentChange": false,
             "text": { "titleSize": 14, "valueSize": 24 }
         }),
@@ -194,7 +194,7 @@ pub fn figures(title: &str, description: &str, sql: &str, fields: Vec<Field>) ->
     stat(title, description, sql, defaults, fields)
 }
 
-/// A sentence, coloured by the first expression that it matches; an empty one matches all.
+/// A sentence, coloured by the first expression that it matches as a whole.
 #[must_use]
 pub fn stat_text(title: &str, description: &str, sql: &str, colours: &[(&str, &str)]) -> Panel {
     let mappings: Vec<Value> = colours
@@ -202,7 +202,7 @@ pub fn stat_text(title: &str, description: &str, sql: &str, colours: &[(&str, &s
         .zip(0..)
         .map(|((pattern, colour), index)| {
             json!({ "type": "regex", "options": {
-                "pattern": if pattern.is_empty() { ".*" } else { pattern },
+                "pattern": pattern,
                 "result": { "color": colour, "index": index } } })
         })
         .collect();

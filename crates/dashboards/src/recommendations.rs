@@ -22,7 +22,8 @@ SELECT CASE
     WHEN NOT EXISTS (SELECT FROM sparkify.models WHERE active) THEN format('%s plays; no model serves yet: call sparkify.run_pipeline().', e.plays)
     ELSE format('%s plays%s; %s', e.plays,
         CASE WHEN e.plays > 0 THEN format(' from %s to %s UTC', to_char(e.first AT TIME ZONE 'UTC', 'YYYY-MM-DD'), to_char(e.last AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')) END,
-        COALESCE(format('list of %s tracks from %s, made %s UTC', l.tracks, l.strategy, to_char(l.generated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')),
+        COALESCE(format('list of %s tracks from %s, made %s UTC', l.tracks,
+            CASE l.strategy WHEN 'listened' THEN 'plays' WHEN 'declared' THEN 'declared taste' WHEN 'popular' THEN 'popularity' ELSE l.strategy END, to_char(l.generated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')),
                  'no list is stored yet'))
 END AS \"user\"
 FROM (VALUES (1)) AS one (row)
@@ -72,6 +73,52 @@ SELECT NULL, CASE WHEN NOT EXISTS (SELECT FROM sparkify.models WHERE active) THE
 WHERE NOT EXISTS (SELECT FROM list)
 ORDER BY rank";
 
+/// The three best of the stored list: explaining reads the history once for each.
+const WHY: &str = "\
+WITH listed AS MATERIALIZED (
+    SELECT d.rank, d.track_id, d.track_name, d.user_id, d.strategy FROM sparkify.recommendation_details d
+    JOIN sparkify.users u ON u.user_id = d.user_id
+    WHERE d.user_id = '$user' AND d.rank <= 3
+), because AS (
+    SELECT l.rank, l.track_name, e.rank AS place, COALESCE(e.track_name, e.genre, 'everything else') AS because,
+           e.primary_artist, e.last_played, e.part / NULLIF(e.score, 0) AS share
+    FROM listed l CROSS JOIN LATERAL sparkify.explain_recommendation(l.user_id, l.track_id, 2) AS e
+)
+SELECT rank, recommended, because, artist, played, share FROM (
+    SELECT rank, track_name AS recommended, because, primary_artist AS artist, last_played AS played, share, place FROM because
+    UNION ALL
+    SELECT NULL, CASE WHEN EXISTS (SELECT FROM listed) THEN 'The list comes from popularity.' ELSE 'No list is stored.' END, NULL, NULL, NULL, NULL, 0
+    WHERE NOT EXISTS (SELECT FROM because)
+) AS row
+ORDER BY rank, place";
+
+/// On tracks that were new to the users; the mean over them.
+const EVALUATED: &str = "\
+SELECT max(evaluated_at) AS \"time\",
+       max(value) FILTER (WHERE subject = kind) AS \"model\",
+       max(value) FILTER (WHERE subject = 'content') AS \"content\",
+       max(value) FILTER (WHERE subject = 'popularity') AS \"popularity\",
+       max(value) FILTER (WHERE subject = 'chance') AS \"chance\"
+FROM sparkify.model_evaluations
+WHERE metric = 'ndcg' AND plays = 'new' AND $__timeFilter(evaluated_at)
+GROUP BY evaluation_id
+ORDER BY 1";
+
+const EVALUATIONS: &str = "\
+WITH found AS (
+    SELECT evaluation_id, max(evaluated_at) AS evaluated, subject, max(k) AS k, max(users) AS users,
+           max(value) FILTER (WHERE metric = 'ndcg') AS ndcg, max(value) FILTER (WHERE metric = 'recall') AS recall,
+           max(value) FILTER (WHERE metric = 'coverage') AS coverage
+    FROM sparkify.model_evaluations
+    WHERE plays = 'new' AND $__timeFilter(evaluated_at)
+    GROUP BY evaluation_id, subject
+    ORDER BY evaluation_id DESC, ndcg DESC, subject LIMIT 100
+)
+SELECT evaluated, subject, k, users, ndcg, recall, coverage FROM found
+UNION ALL
+SELECT NULL, 'No evaluation in the time range.', NULL, NULL, NULL, NULL, NULL WHERE NOT EXISTS (SELECT FROM found)
+ORDER BY evaluated DESC NULLS LAST, ndcg DESC NULLS LAST, subject";
+
 const RECENT: &str = "\
 WITH play AS (
     SELECT played_at, track_id, ms_played, skipped FROM sparkify.listening_events
@@ -90,9 +137,10 @@ const USER_DAYS: &str = "\
 SELECT d.day AS \"time\", count(e.track_id) AS \"plays\", count(e.track_id) FILTER (WHERE e.skipped) AS \"skipped\"
 FROM (
     SELECT generate_series(
-        GREATEST(date_trunc('day', min(played_at), 'UTC'), date_trunc('day', $__timeFrom()::timestamptz, 'UTC')),
+        GREATEST(date_trunc('day', first, 'UTC'), date_trunc('day', $__timeFrom()::timestamptz, 'UTC')),
         LEAST(now(), $__timeTo()::timestamptz), interval '1 day') AS day
-    FROM sparkify.listening_events WHERE user_id = '$user'
+    FROM (SELECT min(played_at) AS first FROM sparkify.listening_events WHERE user_id = '$user') AS since
+    WHERE first IS NOT NULL
 ) AS d
 LEFT JOIN sparkify.listening_events e ON e.user_id = '$user' AND $__timeFilter(e.played_at)
     AND e.played_at >= d.day AND e.played_at < d.day + interval '1 day'
@@ -165,7 +213,7 @@ SELECT 'No list was tested by plays yet.', NULL, NULL, NULL WHERE NOT EXISTS (SE
 
 const OUTCOME_DAYS: &str = "\
 SELECT made_on::timestamp AT TIME ZONE 'UTC' AS \"time\",
-       (sum(played) FILTER (WHERE strategy = 'listening') / NULLIF(sum(lists) FILTER (WHERE strategy = 'listening'), 0))::double precision AS \"listening\",
+       (sum(played) FILTER (WHERE strategy = 'listened') / NULLIF(sum(lists) FILTER (WHERE strategy = 'listened'), 0))::double precision AS \"listened\",
        (sum(played) FILTER (WHERE strategy = 'declared') / NULLIF(sum(lists) FILTER (WHERE strategy = 'declared'), 0))::double precision AS \"declared\",
        (sum(played) FILTER (WHERE strategy = 'popular') / NULLIF(sum(lists) FILTER (WHERE strategy = 'popular'), 0))::double precision AS \"popular\"
 FROM sparkify.recommendation_outcomes
@@ -180,7 +228,7 @@ WITH stored AS MATERIALIZED (
     SELECT NULLIF(count(*), 0) AS users FROM sparkify.users
 )
 SELECT strategy AS \"from\", users, share, oldest, newest FROM (
-    SELECT CASE strategy WHEN 'listening' THEN 'plays' WHEN 'declared' THEN 'declared taste (cold)' WHEN 'popular' THEN 'popularity (cold)' ELSE strategy END AS strategy,
+    SELECT CASE strategy WHEN 'listened' THEN 'plays' WHEN 'declared' THEN 'declared taste (cold)' WHEN 'popular' THEN 'popularity (cold)' ELSE strategy END AS strategy,
            lists AS users, lists::double precision / total.users AS share, oldest, newest, 1 AS place
     FROM stored CROSS JOIN total
     UNION ALL
@@ -233,7 +281,7 @@ pub fn board() -> Value {
                 "User $user",
                 "What is known of the user chosen above, for all time.",
                 USER,
-                &[("^(There|Choose)", "orange"), ("", "text")],
+                &[("(There|Choose).*", "orange"), (".*", "text")],
             ))]),
             (12, vec![
                 (12, table(
@@ -258,18 +306,24 @@ pub fn board() -> Value {
             ))]),
             (12, vec![
                 (12, table(
+                    "Why the first three are stored for $user · now",
+                    "What of the user's history carries the score of each, and how much: the two largest parts, and everything else. Parts of declared taste are genres.",
+                    WHY,
+                    vec![decimal("rank", 50, 0), text_of("recommended", 95), text("because"), artist("artist"), time("played"), share("share", 65)],
+                )),
+                (12, table(
                     "Recent plays of $user",
                     "The last 50 plays in the time range. Heard is the share of the track, where its length is known.",
                     RECENT,
                     vec![time("played"), text("track"), artist("artist"), bar("heard", 80), text_of("ended", 85)],
                 )),
-                (12, chart(
-                    "Listening of $user by day",
-                    "Plays by day in UTC, from the user's first play on, and those among them that were skipped.",
-                    USER_DAYS, "bars", "No plays of this user in this time range.",
-                    vec![series("plays", "blue"), series("skipped", "orange")],
-                )),
             ]),
+            (8, vec![(24, chart(
+                "Listening of $user by day",
+                "Plays by day in UTC, from the user's first play on, and those among them that were skipped.",
+                USER_DAYS, "bars", "No plays of this user in this time range.",
+                vec![series("plays", "blue"), series("skipped", "orange")],
+            ))]),
             (12, vec![
                 (9, table(
                     "Top tracks of $user · all time", "Most played tracks of the catalogue.", USER_TRACKS,
@@ -303,13 +357,27 @@ pub fn board() -> Value {
                     "Played afterwards, by day and strategy",
                     "Share of the places of lists, by the day (UTC) that the lists were made, whose track was played afterwards.",
                     OUTCOME_DAYS, "points", "No list of this time range was tested by plays.",
-                    vec![series("listening", "green"), series("declared", "blue"), series("popular", "orange")],
+                    vec![series("listened", "green"), series("declared", "blue"), series("popular", "orange")],
                 ).unit("percentunit", 1)),
                 (12, table(
                     "Lists by strategy, and their age · now",
                     "What the stored lists were made from. Users without plays are cold: their lists come from declared taste or popularity.",
                     STRATEGIES,
                     vec![text("from"), number("users", 75), bar("share", 90), time("oldest"), time("newest")],
+                )),
+            ]),
+            (10, vec![
+                (12, chart(
+                    "Quality by evaluation (NDCG)",
+                    "What evaluate_model() measured on plays that were held back, of tracks new to the user: the kind of model that was evaluated, the content model, popularity and chance beside it.",
+                    EVALUATED, "points", "evaluate_model() did not run in this time range.",
+                    vec![series("model", "green"), series("content", "blue"), series("popularity", "orange"), series("chance", "text")],
+                ).unit("none", 3)),
+                (12, table(
+                    "Evaluations",
+                    "What evaluate_model() measured in the time range, on plays that were held back, of tracks new to the user, in lists of k. Coverage: the share of the catalogue in the lists.",
+                    EVALUATIONS,
+                    vec![time("evaluated"), text("subject"), decimal("k", 40, 0), number("users", 70), decimal("ndcg", 60, 3), decimal("recall", 65, 3), share("coverage", 80)],
                 )),
             ]),
             (16, vec![(24, table(
