@@ -79,6 +79,8 @@ DECLARE
 BEGIN
     SELECT coalesce(array_agg(model_id ORDER BY model_id), '{}') INTO gone FROM (
         SELECT model_id FROM sparkify.models WHERE NOT active
+            -- A cell behind serves it still.
+            AND model_id NOT IN (SELECT r.model_id FROM sparkify_internal.cell_reports AS r WHERE r.model_id IS NOT NULL)
         ORDER BY trained_at DESC, model_id DESC OFFSET keep_models) AS old;
     PERFORM sparkify_internal.retire_models(gone);
     DELETE FROM sparkify_internal.retired_models WHERE trained_at < oldest;
@@ -413,7 +415,7 @@ BEGIN
         ('sparkify pipeline', daily, sparkify_internal.job_command(
             format('CALL sparkify.run_pipeline(%sn => %s);', 'dims => ' || dims || ', ', n))),
         ('sparkify refresh', refresh, sparkify_internal.job_command(
-            format('PERFORM sparkify.refresh_recommendations(n => %s); PERFORM sparkify.refresh_summaries();', n)))
+            format('PERFORM sparkify.serve_published_model(n => %1$s); PERFORM sparkify.refresh_recommendations(n => %1$s); PERFORM sparkify.refresh_summaries();', n)))
     LOOP
         CONTINUE WHEN schedule IS NULL;
         BEGIN

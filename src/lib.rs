@@ -88,6 +88,8 @@ pgrx::extension_sql_file!(
         validate
     ]
 );
+pgrx::extension_sql_file!("../sql/cells.sql", name = "cells", requires = ["pipeline", "serving"]);
+pgrx::extension_sql_file!("../sql/cells_setup.sql", name = "cells_setup", requires = ["cells"]);
 pgrx::extension_sql_file!("../sql/privileges.sql", name = "privileges", finalize);
 
 /// Required by `cargo pgrx test`.
