@@ -431,7 +431,9 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp 
 DECLARE
     tables text;
 BEGIN
-    SELECT string_agg(format('%s WHERE ((pg_catalog.hashtext(user_id) & %s) = %s)', relation, parts - 1, part), ', ') INTO tables
+    -- The remainder of PARTITION BY HASH (user_id), by which the router divides them.
+    SELECT string_agg(format('%s WHERE ((((pg_catalog.hashtextextended(user_id, 8816678312871386365) & 65535) + 43235) & %s) = %s)',
+                             relation, parts - 1, part), ', ') INTO tables
     FROM unnest(ARRAY['sparkify.users', 'sparkify.listening_events', 'sparkify.track_feedback']) AS relation
     WHERE to_regclass(relation) IS NOT NULL;
     RETURN sparkify_internal.publish(format('sparkify_users_%s_of_%s', part, parts), tables, 'insert, update, delete');
