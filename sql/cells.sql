@@ -35,6 +35,8 @@ INSERT INTO sparkify_internal.stated_replication (relation, way, left_out) VALUE
     ('sparkify.raw_tracks', 'own', '{}'),
     ('sparkify.rejected_tracks', 'own', '{}'),
     ('sparkify.rejected_events', 'own', '{}'),
+    ('sparkify.unmatched_plays', 'own', '{}'),
+    ('sparkify.model_evaluations', 'own', '{}'),
     ('sparkify.user_vectors', 'own', '{}'),
     ('sparkify.recommendation_lists', 'own', '{}'),
     ('sparkify.simulated_tastes', 'own', '{}'),
@@ -115,7 +117,7 @@ CREATE FUNCTION sparkify_internal.note_replicated() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM sparkify_internal.require_table(TG_RELID, 'sparkify.tracks', 'sparkify.models',
-        'sparkify.listening_events', 'sparkify.users');
+        'sparkify.listening_events', 'sparkify.track_feedback', 'sparkify.users');
     CASE TG_TABLE_NAME
     WHEN 'tracks' THEN
         IF TG_OP <> 'INSERT' THEN
@@ -143,6 +145,10 @@ BEGIN
         INSERT INTO sparkify_internal.changed_users
         SELECT u.user_id FROM sparkify.users AS u
         WHERE u.user_id = CASE TG_OP WHEN 'DELETE' THEN OLD.user_id ELSE NEW.user_id END;
+    WHEN 'track_feedback' THEN
+        INSERT INTO sparkify_internal.changed_users
+        SELECT u.user_id FROM sparkify.users AS u
+        WHERE u.user_id = CASE TG_OP WHEN 'DELETE' THEN OLD.user_id ELSE NEW.user_id END;
     WHEN 'users' THEN
         INSERT INTO sparkify_internal.changed_users
         VALUES (CASE TG_OP WHEN 'DELETE' THEN OLD.user_id ELSE NEW.user_id END);
@@ -157,11 +163,14 @@ CREATE TRIGGER models_replicated AFTER DELETE ON sparkify.models
     FOR EACH ROW EXECUTE FUNCTION sparkify_internal.note_replicated();
 CREATE TRIGGER listening_events_replicated AFTER INSERT OR UPDATE OR DELETE ON sparkify.listening_events
     FOR EACH ROW EXECUTE FUNCTION sparkify_internal.note_replicated();
+CREATE TRIGGER track_feedback_replicated AFTER INSERT OR UPDATE OR DELETE ON sparkify.track_feedback
+    FOR EACH ROW EXECUTE FUNCTION sparkify_internal.note_replicated();
 CREATE TRIGGER users_replicated AFTER INSERT OR UPDATE OR DELETE ON sparkify.users
     FOR EACH ROW EXECUTE FUNCTION sparkify_internal.note_replicated();
 ALTER TABLE sparkify.tracks ENABLE REPLICA TRIGGER tracks_replicated;
 ALTER TABLE sparkify.models ENABLE REPLICA TRIGGER models_replicated;
 ALTER TABLE sparkify.listening_events ENABLE REPLICA TRIGGER listening_events_replicated;
+ALTER TABLE sparkify.track_feedback ENABLE REPLICA TRIGGER track_feedback_replicated;
 ALTER TABLE sparkify.users ENABLE REPLICA TRIGGER users_replicated;
 -- A TRUNCATE of the trainer's is one of the cells'.
 ALTER TABLE sparkify.tracks ENABLE ALWAYS TRIGGER tracks_truncated;

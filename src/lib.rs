@@ -88,7 +88,11 @@ pgrx::extension_sql_file!(
         validate
     ]
 );
-pgrx::extension_sql_file!("../sql/cells.sql", name = "cells", requires = ["pipeline", "serving"]);
+pgrx::extension_sql_file!(
+    "../sql/cells.sql",
+    name = "cells",
+    requires = ["pipeline", "serving", "learning"]
+);
 pgrx::extension_sql_file!("../sql/cells_setup.sql", name = "cells_setup", requires = ["cells"]);
 pgrx::extension_sql_file!("../sql/privileges.sql", name = "privileges", finalize);
 
