@@ -9,7 +9,7 @@ develop=
 require_cargo
 
 packages=(
-    "postgresql-$PG_MAJOR" "postgresql-server-dev-$PG_MAJOR" "postgresql-$PG_MAJOR-cron"
+    "postgresql-$PG_MAJOR" "postgresql-server-dev-$PG_MAJOR" "postgresql-$PG_MAJOR-cron" "postgresql-$PG_MAJOR-plproxy"
     build-essential clang libclang-dev ca-certificates
 )
 # cargo pgrx test changes user with sudo.
@@ -45,7 +45,7 @@ owner=$(stat -c %U "$STATE")
 [ -L "$STATE" ] || [ "$owner" != "$(id -un)" ] && fail "$STATE belongs to $owner; remove it or set SPARKIFY_STATE"
 chmod 755 "$STATE"
 
-version=$("/usr/lib/postgresql/$PG_MAJOR/bin/pg_config" --version)
+version="$("/usr/lib/postgresql/$PG_MAJOR/bin/pg_config" --version) with cron and plproxy"
 prefixes=("$PREFIX")
 if [ -n "$develop" ]; then prefixes+=("$TEST_PREFIX"); fi
 for prefix in "${prefixes[@]}"; do
