@@ -97,7 +97,7 @@ BEGIN
                 candidates, genres, distinct_songs, asked_model);
             RETURN;
         EXCEPTION WHEN OTHERS THEN
-            IF attempt >= cells OR NOT sparkify_internal.is_out_of_reach(SQLSTATE) THEN
+            IF attempt >= cells OR NOT sparkify_internal.is_out_of_reach(SQLSTATE, SQLERRM) THEN
                 RAISE;
             END IF;
         END;
@@ -115,12 +115,12 @@ $$;
 COMMENT ON FUNCTION sparkify.similar_tracks(text, integer, text[], text[], text[], boolean, bigint) IS
     'As in any cell that can be reached.';
 
-CREATE FUNCTION sparkify_internal.is_out_of_reach(code text) RETURNS boolean
+CREATE FUNCTION sparkify_internal.is_out_of_reach(code text, message text) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    -- Class 08: no connection; 57P: a server that shuts down or starts.
-    SELECT code LIKE '08%' OR code LIKE '57P%'
+    -- PL/Proxy gives every failure of its own one code. Class 08: no connection; 57P: a server that shuts down or starts.
+    SELECT code LIKE '08%' OR code LIKE '57P%' OR code = 'XX000' AND message LIKE 'PL/Proxy function %' AND message NOT LIKE '%REMOTE ERROR%'
 $$;
-COMMENT ON FUNCTION sparkify_internal.is_out_of_reach(text) IS 'Whether an error says that a database cannot be reached.';
+COMMENT ON FUNCTION sparkify_internal.is_out_of_reach(text, text) IS 'Whether an error says that a database cannot be reached.';
 
 -- The door for plays: each cell gets its own, all at once.
 

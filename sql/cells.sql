@@ -178,15 +178,24 @@ ALTER TABLE sparkify.models ENABLE ALWAYS TRIGGER models_truncated;
 
 -- The cell's minute.
 
+CREATE FUNCTION sparkify_internal.report_cell() RETURNS void
+LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+    INSERT INTO sparkify_internal.cell_reports AS r (cell, model_id, users, refreshed_at)
+    SELECT here.name, (SELECT m.model_id FROM sparkify.models AS m WHERE m.active), (SELECT count(*) FROM sparkify.users), clock_timestamp()
+    FROM sparkify_internal.cell_name() AS here (name) WHERE here.name IS NOT NULL
+    ON CONFLICT (cell) DO UPDATE SET (model_id, users, refreshed_at)
+        = (excluded.model_id, excluded.users, excluded.refreshed_at)
+$$;
+COMMENT ON FUNCTION sparkify_internal.report_cell() IS 'Part of serve_published_model() and take_users(): says to the trainer how this cell fares.';
+
 CREATE FUNCTION sparkify.serve_published_model(n integer DEFAULT 10, threads integer DEFAULT 2) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    here      CONSTANT text := sparkify_internal.cell_name();
     gone      bigint[];
     published bigint;
     served    bigint;
 BEGIN
-    IF here IS NULL THEN
+    IF sparkify_internal.cell_name() IS NULL THEN
         RETURN NULL;
     END IF;
     WITH noted AS (DELETE FROM sparkify_internal.deleted_models RETURNING model_id)
@@ -210,10 +219,7 @@ BEGIN
         PERFORM sparkify.activate_model(published);
         served := published;
     END IF;
-    INSERT INTO sparkify_internal.cell_reports AS r (cell, model_id, users, refreshed_at)
-    SELECT here, served, count(*), clock_timestamp() FROM sparkify.users
-    ON CONFLICT (cell) DO UPDATE SET (model_id, users, refreshed_at)
-        = (excluded.model_id, excluded.users, excluded.refreshed_at);
+    PERFORM sparkify_internal.report_cell();
     RETURN served;
 END $$;
 COMMENT ON FUNCTION sparkify.serve_published_model(integer, integer) IS

@@ -529,11 +529,15 @@ BEGIN
     END IF;
     COMMIT;
     PERFORM sparkify_internal.unsubscribe('sparkify_from_source');
+    -- The trainer has no report of this cell: the next one has to come as a new row.
+    PERFORM sparkify_internal.forget_cell(here);
     COMMIT;
     PERFORM sparkify_internal.make_slot(to_trainer);
     COMMIT;
     PERFORM sparkify_internal.ask(trainer, pg_catalog.format('SELECT sparkify_internal.subscribe(%L, %L, ''sparkify_to_trainer'', %L, false)::text',
                                   to_trainer, cell, to_trainer));
+    PERFORM sparkify_internal.report_cell();
+    COMMIT;
     PERFORM sparkify_internal.ask(source, pg_catalog.format('SELECT sparkify_internal.drop_slot(%L)::text', slot));
     COMMIT;
     RAISE NOTICE 'the users are this cell''s; their old home refuses writes since % seconds: let the router follow with sparkify.make_router(…)',

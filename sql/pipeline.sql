@@ -81,6 +81,8 @@ BEGIN
         SELECT model_id FROM sparkify.models WHERE NOT active
             -- A cell behind serves it still.
             AND model_id NOT IN (SELECT r.model_id FROM sparkify_internal.cell_reports AS r WHERE r.model_id IS NOT NULL)
+            -- And one that has not said which may serve any.
+            AND NOT EXISTS (SELECT FROM sparkify.cell_status AS c WHERE c.model_id IS NULL)
         ORDER BY trained_at DESC, model_id DESC OFFSET keep_models) AS old;
     PERFORM sparkify_internal.retire_models(gone);
     DELETE FROM sparkify_internal.retired_models WHERE trained_at < oldest;

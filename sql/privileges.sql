@@ -62,7 +62,7 @@ INSERT INTO sparkify_internal.stated_privileges (part, kind, privileges, objects
          sparkify_internal.do_pipeline_step sparkify_internal.fail_pipeline_run sparkify_internal.catch_up
          sparkify_internal.discard_model sparkify_internal.prune_pipeline sparkify_internal.retire_models
          sparkify_internal.full_xid sparkify_internal.job_command sparkify_internal.check_pipeline_options sparkify_internal.require_pg_cron
-         sparkify_internal.is_trainer'),
+         sparkify_internal.is_trainer sparkify_internal.report_cell'),
     ('operator', 'relation', 'INSERT, UPDATE, DELETE, TRUNCATE',
         'sparkify.models sparkify.track_embeddings sparkify.genre_embeddings sparkify.user_vectors
          sparkify.recommendation_lists sparkify.simulated_tastes
