@@ -466,4 +466,8 @@ AS 'MODULE_PATHNAME', 'estimate_rows_wrapper';
 
 -- include sql/serving.sql
 
+-- include sql/cells.sql
+
+-- include sql/cells_setup.sql
+
 -- include sql/privileges.sql
