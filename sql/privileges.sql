@@ -74,6 +74,8 @@ INSERT INTO sparkify_internal.stated_privileges (part, kind, privileges, objects
         'sparkify_internal.changed_users sparkify_internal.deleted_tracks sparkify_internal.stale_marks
          sparkify_internal.retired_models sparkify_internal.simulator_state sparkify_internal.pipeline_lock'),
     ('operator', 'relation', 'SELECT, UPDATE', 'sparkify_internal.turns'),
+    ('operator', 'relation', 'SELECT, INSERT, UPDATE, DELETE', 'sparkify_internal.cell_reports sparkify_internal.deleted_models'),
+    ('operator', 'relation', 'SELECT', 'sparkify_internal.published_model'),
     ('operator', 'relation', 'USAGE', 'sparkify.pipeline_run_id_seq sparkify.model_evaluation_id_seq'),
 
     ('owner', 'function', 'EXECUTE',
