@@ -70,7 +70,7 @@ install_cargo_pgrx() {
 
 # What the build depends on.
 sources_stamp() {
-    (cd "$CLONE" && { find src crates sql -type f; echo Cargo.toml; echo Cargo.lock; echo sparkify.control; } |
+    (cd "$CLONE" && { find src crates sql router -type f; echo Cargo.toml; echo Cargo.lock; echo sparkify.control; } |
         LC_ALL=C sort | xargs sha256sum | sha256sum)
 }
 extension_version() { sed -nE 's/^version = "(.*)"$/\1/p' "$CLONE/Cargo.toml" | head -n 1; }
@@ -102,6 +102,7 @@ stage_extension() {
     cp "$CLONE/target/release/libsparkify.so" "$1/sparkify.so"
     sed "s/@CARGO_VERSION@/$version/" "$CLONE/sparkify.control" > "$1/sparkify.control"
     install_script > "$1/sparkify--$version.sql"
+    cp "$CLONE"/router/sparkify_router* "$1"
     for script in "$CLONE"/sql/sparkify--*--*.sql; do
         [ ! -f "$script" ] || cp "$script" "$1"
     done
@@ -116,7 +117,7 @@ copy_extension() {
     "$@" install -d "$libraries" "$extensions"
     "$@" rm -f "$libraries/sparkify.so"
     "$@" install -m 755 "$staged/sparkify.so" "$libraries/sparkify.so"
-    "$@" install -m 644 "$staged"/sparkify.control "$staged"/sparkify--*.sql "$extensions"
+    "$@" install -m 644 "$staged"/sparkify*.control "$staged"/sparkify*.sql "$extensions"
 }
 
 # A folder that only the server's user can look into.

@@ -663,4 +663,8 @@ AS 'MODULE_PATHNAME', 'read_stream_wrapper';
 
 -- include sql/access.sql
 
+-- include sql/cells.sql
+
+-- include sql/cells_setup.sql
+
 -- include sql/privileges.sql

@@ -92,6 +92,8 @@ INSERT INTO sparkify_internal.stated_privileges (part, kind, privileges, objects
     ('operator', 'relation', 'SELECT, UPDATE', 'sparkify_internal.stream_state'),
     ('operator', 'relation', 'SELECT, INSERT, UPDATE, DELETE', 'sparkify_internal.stream_offsets'),
     ('reader', 'relation', 'SELECT', 'sparkify.stream_status'),
+    ('operator', 'relation', 'SELECT, INSERT, UPDATE, DELETE', 'sparkify_internal.cell_reports sparkify_internal.deleted_models'),
+    ('operator', 'relation', 'SELECT', 'sparkify_internal.published_model'),
     ('operator', 'relation', 'USAGE', 'sparkify.pipeline_run_id_seq sparkify.model_evaluation_id_seq'),
 
     ('owner', 'function', 'EXECUTE',

@@ -2,9 +2,9 @@
 
 use postgres::Client;
 
+use crate::Server;
 use crate::data::fill;
 use crate::gate::wait_until;
-use crate::{Server, programs};
 
 /// What servers need that take part in logical replication.
 const CONFIGURATION: [&str; 7] = [
@@ -48,7 +48,7 @@ impl Member {
         format!("{} user=postgres", self.route())
     }
 
-    /// Kills the server, every process of it, and starts it anew.
+    /// Kills the server as nothing can refuse.
     pub fn kill(&self) {
         self.server.kill(self.server.postmaster());
     }
@@ -70,7 +70,6 @@ pub fn has_router() -> bool {
         )
         .unwrap()
         .get(0);
-    let _ = programs();
     there == 4
 }
 

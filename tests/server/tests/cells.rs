@@ -90,9 +90,9 @@ fn signatures_are_those_of_a_plain_database(cells: &Cells) {
     let (mut door, mut plain) = (cells.door(), cells.plain.connect());
     let calls = "SELECT p.proname, pg_get_function_arguments(p.oid) AS takes, pg_get_function_result(p.oid) AS gives FROM pg_proc AS p
         WHERE p.pronamespace = 'sparkify'::regnamespace
-          AND p.proname IN ('recommend', 'recommend_json', 'similar_tracks', 'ingest_events', 'forget_user', 'profile_tracks',
+          AND p.proname IN ('recommend', 'recommend_json', 'similar_tracks', 'ingest_events', 'forget_user', 'rate_track', 'profile_tracks',
                             'correlate_tracks', 'histogram_tracks', 'outlier_tracks', 'grant_reader')";
-    assert_eq!(texts(&mut door, calls).len(), 10);
+    assert_eq!(texts(&mut door, calls).len(), 11);
     assert_eq!(texts(&mut door, calls), texts(&mut plain, calls));
     // A reader's relations, their columns and types.
     let columns =
