@@ -314,7 +314,9 @@ BEGIN
     END;
     COMMIT;
     IF failed THEN
-        RAISE EXCEPTION USING MESSAGE = error, ERRCODE = code, DETAIL = COALESCE(detail, ''), HINT = COALESCE(hint, '');
+        RAISE EXCEPTION USING MESSAGE = error, ERRCODE = code, 
+            DETAIL = COALESCE(NULLIF(detail, ''), 'What was stored stays stored; the next call goes on there.'),
+            HINT = COALESCE(NULLIF(hint, ''), 'SELECT * FROM sparkify.stream_status shows each partition.');
     ELSIF state = 'busy' THEN
         RAISE NOTICE 'skipped: another session consumes stream "%"', name;
     ELSIF trouble IS NOT NULL THEN

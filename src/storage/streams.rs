@@ -188,7 +188,7 @@ pub fn see(stream: i32, ends: &BTreeMap<i32, i64>) {
     spi::execute(
         "UPDATE sparkify_internal.stream_offsets AS o \
          SET end_offset = GREATEST(b.at, o.next_offset), seen_at = pg_catalog.clock_timestamp() \
-         FROM pg_catalog.unnest($2::integer[], $3::bigint[]) AS b (\"partition\", at) \
+         FROM ROWS FROM (pg_catalog.unnest($2::integer[]), pg_catalog.unnest($3::bigint[])) AS b (\"partition\", at) \
          WHERE o.stream_id = $1 AND o.\"partition\" = b.\"partition\" AND o.end_offset <> b.at",
         &[
             stream.into(),
@@ -213,7 +213,7 @@ pub fn lock_positions(stream: i32, steps: &[(i32, Step)]) {
     let mut unmoved = 0;
     spi::execute_returning(
         "SELECT 1 FROM sparkify_internal.stream_offsets AS o \
-         JOIN pg_catalog.unnest($2::integer[], $3::bigint[]) AS b (\"partition\", next_offset) \
+         JOIN ROWS FROM (pg_catalog.unnest($2::integer[]), pg_catalog.unnest($3::bigint[])) AS b (\"partition\", next_offset) \
               USING (\"partition\", next_offset) \
          WHERE o.stream_id = $1 ORDER BY o.\"partition\" FOR UPDATE OF o",
         &[
@@ -240,7 +240,7 @@ pub fn move_positions(stream: i32, steps: &[(i32, Step)], ends: &BTreeMap<i32, i
          FROM (SELECT u.*, t.now, p.stream_id, \
                       GREATEST(pg_catalog.date_part('epoch', t.now - p.rate_since), 1) AS seconds, \
                       t.now - p.rate_since > interval '10 seconds' AS full \
-               FROM pg_catalog.unnest($2::integer[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) \
+               FROM ROWS FROM (pg_catalog.unnest($2::integer[]), pg_catalog.unnest($3::bigint[]), pg_catalog.unnest($4::bigint[]), pg_catalog.unnest($5::bigint[]), pg_catalog.unnest($6::bigint[])) \
                         AS u (\"partition\", at, messages, rejected, end_at), \
                     (SELECT pg_catalog.clock_timestamp() AS now) AS t, \
                     sparkify_internal.stream_offsets AS p \
@@ -266,7 +266,7 @@ pub fn store(events: Vec<String>, create_users: bool) -> Vec<(usize, String)> {
     let mut refused = Vec::new();
     spi::execute_returning(
         "SELECT u.place, u.reason FROM sparkify_internal.store_messages($1, $2) AS s, \
-         LATERAL pg_catalog.unnest(s.refused, s.reasons) AS u (place, reason)",
+         LATERAL ROWS FROM (pg_catalog.unnest(s.refused), pg_catalog.unnest(s.reasons)) AS u (place, reason)",
         &[events.into(), create_users.into()],
         |row| {
             let place = row.i32(0).unwrap_or(1) - 1;

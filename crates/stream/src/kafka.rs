@@ -260,7 +260,11 @@ impl Reader {
             Some(Err(KafkaError::MessageConsumption(
                 RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange,
             ))) => Arrival::OutOfRange,
-            Some(Err(error)) => Arrival::Fault(self.trouble().unwrap_or_else(|| describe(&error))),
+            Some(Err(error)) => {
+                let why = describe(&error);
+                *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.clone());
+                Arrival::Fault(why)
+            }
         }
     }
 

@@ -222,7 +222,7 @@ impl Open {
                 (self.trouble, self.gone) = (None, None);
                 self.take_up(&partitions);
             }
-            Some(Look::NoAnswer(why)) => self.trouble = Some(why),
+            Some(Look::NoAnswer(why)) => self.trouble = Some(self.reader.trouble().unwrap_or(why)),
             Some(Look::NoTopic) => {
                 let since = *self.gone.get_or_insert_with(Instant::now);
                 if since.elapsed() > PATIENCE / 2 {
@@ -258,9 +258,9 @@ impl Open {
                     moved = true;
                     break;
                 }
-                Arrival::Fault(why) => self.trouble = Some(why),
                 Arrival::Nothing if wait.is_zero() => break,
-                Arrival::Nothing => {}
+                // The client tries again; what lasts is found by the next look.
+                Arrival::Nothing | Arrival::Fault(_) => {}
             }
             if until_end && self.at_end() {
                 break;
