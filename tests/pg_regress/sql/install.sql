@@ -20,7 +20,7 @@ ORDER BY t.typname;
 -- all, read_played_at names the schema of all it uses, recommend and similar_tracks set the path once a call and not
 -- once a row, the imports run a source of the caller's under the caller's path, and a procedure that commits cannot carry the clause.
 SELECT p.oid::regprocedure FROM pg_catalog.pg_proc AS p
-WHERE p.pronamespace IN ('sparkify'::regnamespace, 'sparkify_internal'::regnamespace) AND p.prokind = 'f' AND p.proname NOT IN ('song_key', 'read_played_at', 'recommend', 'similar_tracks',
+WHERE p.pronamespace IN ('sparkify'::regnamespace, 'sparkify_internal'::regnamespace) AND p.prokind = 'f' AND p.proname NOT IN ('song_key', 'read_played_at', 'recommend', 'recommend_for', 'explain_recommendation', 'similar_tracks', 'similar_users', 'popular_tracks', 'trending',
         'import_tracks', 'import_events', 'import_embeddings')
     AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (p.proconfig), false)
 ORDER BY p.proname;
