@@ -15,7 +15,7 @@ FROM sparkify.recommend('ann');
 SELECT rank, track_id, round(score::numeric, 3) AS score, strategy FROM sparkify.recommend('bob', 4);
 -- dan declared 'loud', which lies north; what is no positive number or no genre does not count.
 SELECT rank, track_id, round(score::numeric, 3) AS score, strategy FROM sparkify.recommend('dan', 5);
--- Nothing known, or nothing that can be read: plays, then the catalogue's popularity, then id.
+-- Nothing known, or nothing that can be read: listeners as of the model, then popularity, then id.
 SELECT rank, track_id, round(score::numeric, 3) AS score, strategy FROM sparkify.recommend('pam', 20);
 SELECT count(*) FROM sparkify.recommend('pam', 20) AS p JOIN sparkify.recommend('eve', 20) AS e USING (rank, track_id, score, strategy);
 -- tom has heard everything but one, and 'a3r', which is a song he has heard.
