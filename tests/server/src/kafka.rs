@@ -328,7 +328,10 @@ pub fn send(producer: &BaseProducer, topic: &str, partition: i32, message: &[u8]
         BaseRecord::to(topic).partition(partition).payload(message);
     loop {
         match producer.send(record) {
-            Ok(()) => return drop(producer.poll(Duration::ZERO)),
+            Ok(()) => {
+                producer.poll(Duration::ZERO);
+                return;
+            }
             Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), again)) => {
                 record = again;
                 producer.poll(Duration::from_millis(20));
