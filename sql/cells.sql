@@ -49,6 +49,10 @@ INSERT INTO sparkify_internal.stated_replication (relation, way, left_out) VALUE
     ('sparkify_internal.list_totals', 'own', '{}'),
     ('sparkify_internal.play_changes', 'own', '{}'),
     ('sparkify_internal.recommended_totals', 'own', '{}'),
+    ('sparkify_internal.model_service', 'own', '{}'),
+    ('sparkify_internal.outcome_notes', 'own', '{}'),
+    ('sparkify_internal.outcome_totals', 'own', '{}'),
+    ('sparkify_internal.reach_totals', 'own', '{}'),
     ('sparkify_internal.stale_marks', 'own', '{}');
 
 CREATE TABLE sparkify_internal.published_model (

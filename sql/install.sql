@@ -493,15 +493,15 @@ AS 'MODULE_PATHNAME', 'song_key_wrapper';
 
 -- include sql/tables.sql
 
+-- include sql/simulator.sql
+
 -- include sql/learning.sql
 
--- include sql/imports.sql
+-- include sql/triggers.sql
 
 -- include sql/ingest.sql
 
--- include sql/simulator.sql
-
--- include sql/triggers.sql
+-- include sql/imports.sql
 
 -- include sql/catalogue.sql
 
@@ -590,6 +590,26 @@ AS 'MODULE_PATHNAME', 'estimate_rows_wrapper';
 
 -- include sql/serving.sql
 
+-- src/api/streams.rs
+-- sparkify::api::streams::check_stream_columns
+CREATE  FUNCTION sparkify_internal."check_stream_columns"(
+	"columns" jsonb /* JsonB */
+) RETURNS void
+IMMUTABLE STRICT PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'check_stream_columns_wrapper';
+
+-- src/api/streams.rs
+-- sparkify::api::streams::close_stream
+CREATE  FUNCTION sparkify_internal."close_stream"(
+	"keep_lock" bool /* bool */
+) RETURNS TEXT /* Option < String > */
+STRICT VOLATILE PARALLEL UNSAFE
+SET search_path TO pg_catalog, pg_temp
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'close_stream_wrapper';
+
 -- src/api/plays.rs
 -- sparkify::api::plays::count_plays
 CREATE  FUNCTION sparkify_internal."count_plays"() RETURNS TABLE (
@@ -615,6 +635,20 @@ AS 'MODULE_PATHNAME', 'count_plays_wrapper';
 
 -- include sql/dashboard.sql
 
+-- src/api/streams.rs
+-- sparkify::api::streams::read_stream
+CREATE  FUNCTION sparkify_internal."read_stream"(
+	"name" TEXT, /* & str */
+	"batch_rows" INT, /* i32 */
+	"memory_mb" INT, /* i32 */
+	"seconds" double precision, /* f64 */
+	"until_end" bool /* bool */
+) RETURNS TEXT /* & '_ str */
+STRICT VOLATILE PARALLEL UNSAFE
+SET search_path TO pg_catalog, pg_temp
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'read_stream_wrapper';
+
 -- src/api/pipeline.rs
 -- sparkify::api::pipeline::lock_pipeline
 CREATE  FUNCTION sparkify_internal."lock_pipeline"() RETURNS bool /* bool */
@@ -625,46 +659,12 @@ AS 'MODULE_PATHNAME', 'lock_pipeline_wrapper';
 
 -- include sql/pipeline.sql
 
--- src/api/streams.rs
--- sparkify::api::streams::check_stream_columns
-CREATE  FUNCTION sparkify_internal."check_stream_columns"(
-	"columns" jsonb /* JsonB */
-) RETURNS void
-IMMUTABLE STRICT PARALLEL SAFE
-SET search_path TO pg_catalog, pg_temp
-LANGUAGE c /* Rust */
-AS 'MODULE_PATHNAME', 'check_stream_columns_wrapper';
+-- include sql/cells.sql
 
--- src/api/streams.rs
--- sparkify::api::streams::close_stream
-CREATE  FUNCTION sparkify_internal."close_stream"(
-	"keep_lock" bool /* bool */
-) RETURNS TEXT /* Option < String > */
-STRICT VOLATILE PARALLEL UNSAFE
-SET search_path TO pg_catalog, pg_temp
-LANGUAGE c /* Rust */
-AS 'MODULE_PATHNAME', 'close_stream_wrapper';
-
--- src/api/streams.rs
--- sparkify::api::streams::read_stream
-CREATE  FUNCTION sparkify_internal."read_stream"(
-	"name" TEXT, /* & str */
-	"batch_rows" INT, /* i32 */
-	"memory_mb" INT, /* i32 */
-	"seconds" double precision, /* f64 */
-	"until_end" bool /* bool */
-) RETURNS TEXT /* & 'static str */
-STRICT VOLATILE PARALLEL UNSAFE
-SET search_path TO pg_catalog, pg_temp
-LANGUAGE c /* Rust */
-AS 'MODULE_PATHNAME', 'read_stream_wrapper';
+-- include sql/cells_setup.sql
 
 -- include sql/streams.sql
 
 -- include sql/access.sql
-
--- include sql/cells.sql
-
--- include sql/cells_setup.sql
 
 -- include sql/privileges.sql
