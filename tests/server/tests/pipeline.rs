@@ -95,7 +95,6 @@ fn a_failing_step_leaves_the_served_model_alone() {
             "skipped",
             "succeeded",
             "succeeded",
-            "succeeded",
             "failed",
             "skipped",
             "skipped",
@@ -216,7 +215,7 @@ fn a_cancelled_step_is_logged_and_the_lock_released() {
             .query_one("SELECT application_name FROM pg_stat_activity WHERE query LIKE 'CALL sparkify.run_pipeline%' AND datname = current_database()", &[])
             .unwrap()
             .get(0);
-        assert_eq!(shown, "sparkify 33% user_vectors (4/9)");
+        assert_eq!(shown, "sparkify 30% user_vectors (4/10)");
         watcher
             .query("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CALL sparkify.run_pipeline%' AND datname = current_database()", &[])
             .unwrap();
