@@ -2,19 +2,22 @@
 SHELL := /bin/bash
 export PG_MAJOR ?= 15
 # Handed on by name, so that no value is read as a command.
-export TRACKS FRESH GRAFANA FULL DESTDIR CALLS KILLS CANCELS SEED
+export TRACKS HISTORY FRESH GRAFANA FULL DESTDIR CALLS KILLS CANCELS SEED
 export PG_CONFIG_TARGET := $(PG_CONFIG)
 unexport PG_CONFIG
 
-.PHONY: help run start stop psql test bench fuzz chaos cancel lint schema docs install uninstall clean
+.PHONY: help run run-stream test-stream start stop psql test bench fuzz chaos cancel lint schema docs install uninstall clean
 help: ## Lists the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 18
 
-run: ## Builds, makes a private database, fills it; TRACKS=file.csv for tracks of your own, FRESH=1 to begin anew
+run: ## Builds, makes a private database, fills it; TRACKS=file.csv for tracks and HISTORY=path for plays of your own, FRESH=1 to begin anew
 	@scripts/run.sh
 
 start: ## Starts the private server with its data; GRAFANA=1 lets it listen on a loopback port
 	@scripts/start.sh
+
+run-stream: ## Lets plays stream in from a Kafka broker of its own; SPEED=600, SECONDS_TO_RUN=180
+	@scripts/run-stream.sh
 
 stop: ## Stops the private server
 	@scripts/stop.sh
@@ -24,6 +27,9 @@ psql: ## Opens psql on the demo database
 
 test: ## Runs every test; TRACKS=file.csv adds those on the real catalogue
 	@scripts/test.sh
+
+test-stream: ## Kills what can be killed while 200,000 plays stream in
+	@SPARKIFY_STREAM_PLAYS=200000 SPARKIFY_STREAM_KILLS=36 scripts/test-stream.sh
 
 bench: ## Measures the core, and SQL; TRACKS=file.csv for a real catalogue, FULL=1 for growth
 	@scripts/bench.sh

@@ -7,6 +7,8 @@ set -euo pipefail
 
 PG_MAJOR=${PG_MAJOR:-15}
 PGRX_VERSION=0.18.1
+# What is built beside the server's version; FEATURES= builds without streams.
+FEATURES=${FEATURES-kafka}
 CLONE=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 STATE=${SPARKIFY_STATE:-/var/tmp/sparkify-$(id -un)-$(printf %s "$CLONE" | cksum | cut -d' ' -f1)}
 # The release build is installed into one copy, the test build into another.
@@ -75,7 +77,7 @@ extension_version() { sed -nE 's/^version = "(.*)"$/\1/p' "$CLONE/Cargo.toml" | 
 
 # Builds the release for the PostgreSQL of a pg_config, given with its major version.
 build_library() {
-    PGRX_PG_CONFIG_PATH=$2 cargo build --release --lib --no-default-features --features "pg$1"
+    PGRX_PG_CONFIG_PATH=$2 cargo build --release --lib --no-default-features --features "pg$1 $FEATURES"
 }
 
 # The script that CREATE EXTENSION runs: sql/install.sql with the files it names.

@@ -36,11 +36,20 @@ SELECT pg_temp.end_step('generate_users', :rows);
 SELECT pg_temp.begin_step() \g /dev/null
 SELECT sparkify.generate_events(events_per_user => :plays) AS rows \gset
 SELECT pg_temp.end_step('generate_events', :rows);
+\if :{?history}
+    SELECT pg_temp.begin_step() \g /dev/null
+    SELECT accepted AS rows, format('      accepted %s, duplicate %s, unmatched %s, passed over %s, rejected %s',
+        accepted, duplicate, unmatched, passed_over, rejected) AS counts
+    FROM sparkify.load_history(:'history', 'you') \gset
+    SELECT pg_temp.end_step('load_history', :rows);
+    SELECT :'counts';
+\endif
 ANALYZE;
 SELECT pg_temp.begin_step() \g /dev/null
-SELECT sparkify.build_embeddings() AS model_id \gset
+-- The hybrid: from plays, and for tracks that nobody played yet from what is known of them.
+SELECT sparkify.train_model() AS model_id \gset
 SELECT count(*) AS rows FROM sparkify.track_embeddings WHERE model_id = :model_id \gset
-SELECT pg_temp.end_step('build_embeddings', :rows);
+SELECT pg_temp.end_step('train_model', :rows);
 SELECT pg_temp.begin_step() \g /dev/null
 SELECT sparkify.build_user_vectors() AS rows \gset
 SELECT pg_temp.end_step('build_user_vectors', :rows);

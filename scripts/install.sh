@@ -17,7 +17,7 @@ fi
 
 if [ "${1:-}" = --remove ]; then
     [ -f "$libraries/sparkify.so" ] || [ -f "$extensions/sparkify.control" ] || fail "no sparkify is installed in $libraries"
-    "${sudo[@]}" rm -f "$libraries/sparkify.so" "$extensions/sparkify.control" "$extensions"/sparkify--*.sql
+    "${sudo[@]}" rm -f "$libraries/sparkify.so" "$extensions/sparkify.control" "$extensions"/sparkify--*.sql "$extensions"/sparkify_router*
     say "Removed from $libraries and $extensions"
     echo "Databases that have the extension keep its tables, and can drop it: DROP EXTENSION sparkify;"
     exit 0
@@ -35,4 +35,5 @@ staged=$CLONE/target/staged-$major
 stage_extension "$staged"
 say "Installing into $libraries and $extensions"
 copy_extension "$staged" "$libraries" "$extensions" "${sudo[@]}"
+"${sudo[@]}" install -m 644 router/sparkify_router* "$extensions/"
 say "Done: CREATE EXTENSION sparkify;"

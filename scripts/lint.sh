@@ -7,6 +7,6 @@ export PGRX_PG_CONFIG_PATH=$TEST_PREFIX/lib/postgresql/$PG_MAJOR/bin/pg_config
 say "Formatting"
 cargo fmt --all --check
 say "Lints"
-cargo clippy --workspace --all-targets --no-default-features --features "pg$PG_MAJOR" -- -D warnings
+cargo clippy --workspace --all-targets --no-default-features --features "pg$PG_MAJOR $FEATURES" -- -D warnings
 say "The install script"
 "$CLONE/scripts/schema.sh" --check

@@ -7,7 +7,7 @@
 cd "$CLONE"
 use_pgrx_home "$STATE/pgrx-schema" "$PG_MAJOR" "$TEST_PREFIX/lib/postgresql/$PG_MAJOR/bin/pg_config"
 generated=$STATE/generated.sql
-cargo pgrx schema --no-default-features --features "pg$PG_MAJOR" --out "$generated" >/dev/null
+cargo pgrx schema --no-default-features --features "pg$PG_MAJOR $FEATURES" --out "$generated" >/dev/null
 
 # pgrx names a file of SQL by the line of src/lib.rs that includes it.
 awk '

@@ -9,17 +9,17 @@ develop=
 require_cargo
 
 packages=(
-    "postgresql-$PG_MAJOR" "postgresql-server-dev-$PG_MAJOR" "postgresql-$PG_MAJOR-cron"
-    build-essential clang libclang-dev ca-certificates
+    "postgresql-$PG_MAJOR" "postgresql-server-dev-$PG_MAJOR" "postgresql-$PG_MAJOR-cron" "postgresql-$PG_MAJOR-plproxy"
+    build-essential pkg-config clang libclang-dev libssl-dev ca-certificates
 )
 # cargo pgrx test changes user with sudo.
-if [ -n "$develop" ]; then packages+=(pkg-config sudo); fi
+if [ -n "$develop" ]; then packages+=(sudo); fi
 missing=()
 for package in "${packages[@]}"; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
 done
 if [ ${#missing[@]} -gt 0 ]; then
-    say "Installing Debian packages (about 700 MB on a bare system, a minute or two): ${missing[*]}"
+    say "Installing Debian packages (1.3 GB on a bare system, a minute or two): ${missing[*]}"
     if [ "$(id -u)" != 0 ]; then
         command -v sudo >/dev/null || fail "installing packages needs root or sudo"
         say "sudo may ask for your password; nothing after this needs it"
@@ -45,7 +45,7 @@ owner=$(stat -c %U "$STATE")
 [ -L "$STATE" ] || [ "$owner" != "$(id -un)" ] && fail "$STATE belongs to $owner; remove it or set SPARKIFY_STATE"
 chmod 755 "$STATE"
 
-version=$("/usr/lib/postgresql/$PG_MAJOR/bin/pg_config" --version)
+version="$("/usr/lib/postgresql/$PG_MAJOR/bin/pg_config" --version) with cron and plproxy"
 prefixes=("$PREFIX")
 if [ -n "$develop" ]; then prefixes+=("$TEST_PREFIX"); fi
 for prefix in "${prefixes[@]}"; do

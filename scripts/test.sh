@@ -26,7 +26,7 @@ say "Tests inside a server"
     data=$STATE/test-pgdata
     rm -rf "$data"
     as_root install -d -o "$(server_user)" "$data"
-    cargo pgrx test "pg$PG_MAJOR" --no-default-features --features "pg$PG_MAJOR" --runas "$(server_user)" --pgdata "$data"
+    cargo pgrx test "pg$PG_MAJOR" --no-default-features --features "pg$PG_MAJOR $FEATURES" --runas "$(server_user)" --pgdata "$data"
 ) 2>&1 | tee -a "$log"
 
 "$CLONE/scripts/build.sh"
@@ -53,6 +53,9 @@ names=$(cd tests/pg_regress/sql && ls *.sql | sed 's/\.sql$//')
     --inputdir=tests/pg_regress --outputdir="$STATE/regress" --dbname=sparkify_regress \
     --load-extension=sparkify $names 2>&1 | tee -a "$log" ||
     { cat "$STATE/regress/regression.diffs"; fail "the output is not the expected one"; }
+
+say "A Kafka broker for the tests of streams"
+if why=$(tests/kafka/fetch.sh "$STATE/kafka"); then export SPARKIFY_KAFKA_JARS=$STATE/kafka/jars; else echo "$why"; fi
 
 say "Tests on whole servers"
 SPARKIFY_PGBIN=$PGBIN SPARKIFY_TEST_SOCKET=$socket cargo test -p sparkify-server-tests -- --nocapture 2>&1 | tee -a "$log"

@@ -17,37 +17,19 @@ END $$;
 COMMENT ON FUNCTION sparkify_internal.read_played_at(text) IS
     'Part of ingest_events(): an ISO 8601 date and time, in UTC where it names no zone; NULL for anything else.';
 
-CREATE FUNCTION sparkify.ingest_events(events jsonb, create_users boolean DEFAULT true)
-RETURNS TABLE (accepted bigint, duplicate bigint, rejected bigint)
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 1 SET search_path = pg_catalog, pg_temp SET jit = off SET work_mem = '64MB' AS $$
+-- What ingest_events() and streams share: judges events and stores the valid ones.
+CREATE FUNCTION sparkify_internal.store_events(events jsonb, create_users boolean,
+    OUT accepted bigint, OUT duplicate bigint, OUT refused integer[], OUT reasons text[])
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off SET work_mem = '64MB' AS $$
 BEGIN
-    IF events IS NULL THEN
-        RAISE EXCEPTION 'events must not be null' USING ERRCODE = 'null_value_not_allowed';
-    ELSIF create_users IS NULL THEN
-        RAISE EXCEPTION 'create_users must not be null' USING ERRCODE = 'null_value_not_allowed';
-    ELSIF jsonb_typeof(events) <> 'array' THEN
-        RAISE EXCEPTION 'events must be a JSON array, not a JSON %', jsonb_typeof(events) USING
-            ERRCODE = 'invalid_parameter_value',
-            HINT = 'Wrap a single event: jsonb_build_array(event).';
-    ELSIF NOT (has_table_privilege('sparkify.tracks', 'SELECT') AND has_table_privilege('sparkify.users', 'SELECT')
-               AND has_table_privilege('sparkify.users', 'INSERT')
-               AND has_table_privilege('sparkify.listening_events', 'INSERT')
-               AND has_table_privilege('sparkify.rejected_events', 'INSERT')) THEN
-        -- Refused by the statement below, the error would carry all of it.
-        RAISE EXCEPTION 'permission denied for ingest_events()' USING
-            ERRCODE = 'insufficient_privilege',
-            HINT = format('Ask for SELECT sparkify.grant_writer(%L).', current_user);
-    END IF;
-
     -- OFFSET 0 keeps each level apart, so that a value is computed once, and streams
     -- where a materialised level would go to disk. A cast stands behind its check:
     -- CASE, not AND, keeps that order.
-    RETURN QUERY
     WITH judged AS MATERIALIZED (
-        SELECT CASE WHEN r.reason IS NOT NULL THEN r.event END AS event, r.reason, r.known_user,
+        SELECT r.place, r.reason, r.known_user,
                r.user_id, r.track_id, r.played_at, r.ms_played, r.skipped, r.session_id, r.event_id
         FROM (SELECT
-               t.event, t.user_id, t.track_id, t.played_at, t.ms_played, t.skipped, t.session_id, t.event_id,
+               t.place, t.user_id, t.track_id, t.played_at, t.ms_played, t.skipped, t.session_id, t.event_id,
                u.user_id IS NOT NULL AS known_user,
                CASE
                WHEN t.form <> 'object' THEN format('an event must be a JSON object, not a JSON %s', t.form)
@@ -72,7 +54,7 @@ BEGIN
                WHEN u.user_id IS NULL AND NOT create_users THEN format('user "%s" does not exist', left(t.user_id, 60))
                END AS reason
         FROM (SELECT
-               f.event, jsonb_typeof(f.event) AS form,
+               f.place, jsonb_typeof(f.event) AS form,
                f.user_id AS raw_user, f.track_id AS raw_track, f.played_at AS raw_played_at,
                f.ms_played AS raw_ms, f.skipped AS raw_skipped, f.session_id AS raw_session, f.event_id AS raw_event_id,
                CASE WHEN jsonb_typeof(f.user_id) = 'string' AND octet_length(f.user_id #>> '{}') BETWEEN 1 AND 512
@@ -91,23 +73,17 @@ BEGIN
                          AND f.event_id #>> '{}' ~ '^[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}$'
                     THEN (f.event_id #>> '{}')::uuid END AS event_id
             FROM (SELECT
-                e.event,
+                e.place, e.event,
                 e.event -> 'user_id' AS user_id, e.event -> 'track_id' AS track_id,
                 e.event -> 'played_at' AS played_at, e.event -> 'ms_played' AS ms_played,
                 e.event -> 'skipped' AS skipped, e.event -> 'session_id' AS session_id,
                 e.event -> 'event_id' AS event_id
-                FROM (SELECT jsonb_array_elements(events) AS event OFFSET 0) AS e
+                FROM jsonb_array_elements(events) WITH ORDINALITY AS e (event, place)
             OFFSET 0) AS f
         OFFSET 0) AS t
         LEFT JOIN sparkify.tracks AS k ON k.track_id = t.track_id
         LEFT JOIN sparkify.users AS u ON u.user_id = t.user_id
         OFFSET 0) AS r
-    ), refused AS (
-        -- In one order, lest two sessions wait for one another.
-        INSERT INTO sparkify.rejected_events (event, reason)
-        SELECT j.event, j.reason FROM judged AS j WHERE j.reason IS NOT NULL
-        ORDER BY md5(j.event::text)::uuid
-        ON CONFLICT (event_hash) DO NOTHING
     ), made AS (
         INSERT INTO sparkify.users (user_id)
         SELECT DISTINCT j.user_id FROM judged AS j WHERE j.reason IS NULL AND NOT j.known_user ORDER BY 1
@@ -122,10 +98,55 @@ BEGIN
         ON CONFLICT (user_id, played_at, event_id) DO NOTHING
         RETURNING 1
     ), count AS (
-        SELECT count(*) FILTER (WHERE j.reason IS NULL) AS valid, count(j.reason) AS rejected FROM judged AS j
+        SELECT count(*) FILTER (WHERE j.reason IS NULL) AS valid,
+               coalesce(array_agg(j.place::integer ORDER BY j.place) FILTER (WHERE j.reason IS NOT NULL), '{}') AS refused,
+               coalesce(array_agg(j.reason ORDER BY j.place) FILTER (WHERE j.reason IS NOT NULL), '{}') AS reasons
+        FROM judged AS j
     )
-    SELECT s.accepted, c.valid - s.accepted, c.rejected
+    SELECT s.accepted, c.valid - s.accepted, c.refused, c.reasons INTO accepted, duplicate, refused, reasons
     FROM count AS c, (SELECT count(*) AS accepted FROM stored) AS s;
+END $$;
+COMMENT ON FUNCTION sparkify_internal.store_events(jsonb, boolean) IS
+    'Part of ingest_events() and consume_stream(): stores the valid events of an array, and gives the places of the others, from 1 on, and why.';
+
+CREATE FUNCTION sparkify.ingest_events(events jsonb, create_users boolean DEFAULT true)
+RETURNS TABLE (accepted bigint, duplicate bigint, rejected bigint)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    stored record;
+BEGIN
+    IF events IS NULL THEN
+        RAISE EXCEPTION 'events must not be null' USING ERRCODE = 'null_value_not_allowed';
+    ELSIF create_users IS NULL THEN
+        RAISE EXCEPTION 'create_users must not be null' USING ERRCODE = 'null_value_not_allowed';
+    ELSIF jsonb_typeof(events) <> 'array' THEN
+        RAISE EXCEPTION 'events must be a JSON array, not a JSON %', jsonb_typeof(events) USING
+            ERRCODE = 'invalid_parameter_value',
+            HINT = 'Wrap a single event: jsonb_build_array(event).';
+    ELSIF NOT (has_table_privilege('sparkify.tracks', 'SELECT') AND has_table_privilege('sparkify.users', 'SELECT')
+               AND has_table_privilege('sparkify.users', 'INSERT')
+               AND has_table_privilege('sparkify.listening_events', 'INSERT')
+               AND has_table_privilege('sparkify.rejected_events', 'INSERT')) THEN
+        -- Refused by the statement below, the error would carry all of it.
+        RAISE EXCEPTION 'permission denied for ingest_events()' USING
+            ERRCODE = 'insufficient_privilege',
+            HINT = format('Ask for SELECT sparkify.grant_writer(%L).', current_user);
+    END IF;
+
+    SELECT * INTO stored FROM sparkify_internal.store_events(events, create_users);
+    IF cardinality(stored.refused) > 0 THEN
+        -- In one order, lest two sessions wait for one another.
+        INSERT INTO sparkify.rejected_events (event, reason)
+        SELECT e.event, r.reason
+        FROM (SELECT event, place FROM jsonb_array_elements(events) WITH ORDINALITY AS e (event, place)) AS e
+        JOIN unnest(stored.refused, stored.reasons) AS r (place, reason) USING (place)
+        ORDER BY md5(e.event::text)::uuid
+        ON CONFLICT (event_hash) DO NOTHING;
+    END IF;
+    accepted := stored.accepted;
+    duplicate := stored.duplicate;
+    rejected := cardinality(stored.refused);
+    RETURN NEXT;
 END $$;
 COMMENT ON FUNCTION sparkify.ingest_events(jsonb, boolean) IS
     'Stores plays from a JSON array of objects: user_id, track_id, played_at (ISO 8601), and if known ms_played, skipped, session_id, event_id. Delivered again, an event is a duplicate; without event_id the same track, user and time are the same event. What is refused goes to rejected_events with the reason. create_users: unknown users are made, otherwise refused. Never fails for a bad event.';

@@ -22,7 +22,8 @@ AS 'MODULE_PATHNAME', 'activate_model_wrapper';
 CREATE  FUNCTION "build_embeddings"(
 	"dims" INT DEFAULT NULL, /* Option < i32 > */
 	"activate" bool DEFAULT true, /* Option < bool > */
-	"half_life_days" double precision DEFAULT 30.0 /* Option < f64 > */
+	"half_life_days" double precision DEFAULT 30.0, /* Option < f64 > */
+	"genre_weight" double precision DEFAULT 5.0 /* Option < f64 > */
 ) RETURNS bigint /* i64 */
 VOLATILE PARALLEL UNSAFE
 SET search_path TO pg_catalog, pg_temp
@@ -62,6 +63,53 @@ STRICT STABLE PARALLEL SAFE
 SET search_path TO pg_catalog, pg_temp
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'correlate_tracks_wrapper';
+
+-- src/api/evaluate.rs
+-- sparkify::api::evaluate::evaluate_model
+CREATE  FUNCTION "evaluate_model"(
+	"kind" TEXT DEFAULT 'hybrid', /* Option < & str > */
+	"holdout" interval DEFAULT '14 days', /* Option < Interval > */
+	"k" INT DEFAULT 20, /* Option < i32 > */
+	"max_users" INT DEFAULT 10000, /* Option < i32 > */
+	"dims" INT DEFAULT 128, /* Option < i32 > */
+	"half_life_days" double precision DEFAULT NULL, /* Option < f64 > */
+	"seed" bigint DEFAULT 42, /* Option < i64 > */
+	"threads" INT DEFAULT 2, /* Option < i32 > */
+	"genre_weight" double precision DEFAULT 5.0 /* Option < f64 > */
+) RETURNS TABLE (
+	"subject" TEXT,  /* String */
+	"plays" TEXT,  /* String */
+	"metric" TEXT,  /* String */
+	"k" INT,  /* i32 */
+	"value" double precision,  /* f64 */
+	"standard_error" double precision,  /* Option < f64 > */
+	"users" bigint  /* i64 */
+)
+VOLATILE PARALLEL UNSAFE
+SET search_path TO pg_catalog, pg_temp
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'evaluate_model_wrapper';
+
+-- src/api/explain.rs
+-- sparkify::api::explain::explain_recommendation
+CREATE  FUNCTION "explain_recommendation"(
+	"user_id" TEXT, /* Option < & str > */
+	"track_id" TEXT, /* Option < & str > */
+	"n" INT DEFAULT 5, /* Option < i32 > */
+	"model_id" bigint DEFAULT NULL /* Option < i64 > */
+) RETURNS TABLE (
+	"rank" INT,  /* i32 */
+	"track_id" TEXT,  /* Option < String > */
+	"track_name" TEXT,  /* Option < String > */
+	"primary_artist" TEXT,  /* Option < String > */
+	"genre" TEXT,  /* Option < String > */
+	"last_played" timestamp with time zone,  /* Option < TimestampWithTimeZone > */
+	"part" double precision,  /* f64 */
+	"score" double precision  /* f64 */
+)
+STABLE PARALLEL SAFE COST 10000
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'explain_recommendation_wrapper';
 
 -- src/api/simulation.rs
 -- sparkify::api::simulation::generate_events
@@ -256,6 +304,28 @@ SET search_path TO pg_catalog, pg_temp
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'outlier_tracks_wrapper';
 
+-- src/api/charts.rs
+-- sparkify::api::charts::popular_tracks
+CREATE  FUNCTION "popular_tracks"(
+	"n" INT DEFAULT 10, /* Option < i32 > */
+	"since" interval DEFAULT NULL, /* Option < Interval > */
+	"genres" TEXT[] DEFAULT NULL, /* :: std :: option :: Option < Array < '_, & str > > */
+	"country" TEXT DEFAULT NULL, /* Option < & str > */
+	"distinct_songs" bool DEFAULT true, /* Option < bool > */
+	"model_id" bigint DEFAULT NULL /* Option < i64 > */
+) RETURNS TABLE (
+	"rank" INT,  /* i32 */
+	"track_id" TEXT,  /* String */
+	"track_name" TEXT,  /* String */
+	"primary_artist" TEXT,  /* Option < String > */
+	"genre" TEXT,  /* Option < String > */
+	"listeners" bigint,  /* i64 */
+	"score" real  /* f32 */
+)
+STABLE PARALLEL SAFE COST 10000
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'popular_tracks_wrapper';
+
 -- src/api/explore.rs
 -- sparkify::api::explore::profile_tracks
 CREATE  FUNCTION "profile_tracks"() RETURNS TABLE (
@@ -304,6 +374,30 @@ LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'recommend_wrapper';
 
 -- src/api/recommend.rs
+-- sparkify::api::recommend::recommend_for
+CREATE  FUNCTION "recommend_for"(
+	"tracks" TEXT[], /* :: std :: option :: Option < Array < '_, & str > > */
+	"n" INT DEFAULT 10, /* Option < i32 > */
+	"exclude" TEXT[] DEFAULT NULL, /* :: std :: option :: Option < Array < '_, & str > > */
+	"candidates" TEXT[] DEFAULT NULL, /* :: std :: option :: Option < Array < '_, & str > > */
+	"genres" TEXT[] DEFAULT NULL, /* :: std :: option :: Option < Array < '_, & str > > */
+	"distinct_songs" bool DEFAULT true, /* Option < bool > */
+	"model_id" bigint DEFAULT NULL /* Option < i64 > */
+) RETURNS TABLE (
+	"rank" INT,  /* i32 */
+	"track_id" TEXT,  /* String */
+	"track_name" TEXT,  /* String */
+	"primary_artist" TEXT,  /* Option < String > */
+	"genre" TEXT,  /* Option < String > */
+	"score" real,  /* f32 */
+	"strategy" TEXT,  /* & '_ str */
+	"model_id" bigint  /* i64 */
+)
+STABLE PARALLEL SAFE COST 10000
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'recommend_for_wrapper';
+
+-- src/api/recommend.rs
 -- sparkify::api::recommend::recommend_json
 CREATE  FUNCTION "recommend_json"(
 	"user_id" TEXT, /* Option < & str > */
@@ -335,8 +429,8 @@ SET search_path TO pg_catalog, pg_temp
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'reset_simulation_wrapper';
 
--- src/api/recommend.rs
--- sparkify::api::recommend::similar_tracks
+-- src/api/similar.rs
+-- sparkify::api::similar::similar_tracks
 CREATE  FUNCTION "similar_tracks"(
 	"track_id" TEXT, /* Option < & str > */
 	"n" INT DEFAULT 10, /* Option < i32 > */
@@ -356,6 +450,21 @@ CREATE  FUNCTION "similar_tracks"(
 STABLE PARALLEL SAFE COST 10000
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'similar_tracks_wrapper';
+
+-- src/api/similar.rs
+-- sparkify::api::similar::similar_users
+CREATE  FUNCTION "similar_users"(
+	"user_id" TEXT, /* Option < & str > */
+	"n" INT DEFAULT 10, /* Option < i32 > */
+	"model_id" bigint DEFAULT NULL /* Option < i64 > */
+) RETURNS TABLE (
+	"rank" INT,  /* i32 */
+	"user_id" TEXT,  /* String */
+	"score" real  /* f32 */
+)
+STABLE PARALLEL SAFE COST 100000
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'similar_users_wrapper';
 
 -- src/api/simulation.rs
 -- sparkify::api::simulation::simulation_report
@@ -388,13 +497,59 @@ AS 'MODULE_PATHNAME', 'song_key_wrapper';
 
 -- include sql/imports.sql
 
+-- include sql/ingest.sql
+
 -- include sql/simulator.sql
 
 -- include sql/triggers.sql
 
--- include sql/ingest.sql
-
 -- include sql/catalogue.sql
+
+-- src/api/train.rs
+-- sparkify::api::train::train_model
+CREATE  FUNCTION "train_model"(
+	"kind" TEXT DEFAULT 'hybrid', /* Option < & str > */
+	"dims" INT DEFAULT NULL, /* Option < i32 > */
+	"activate" bool DEFAULT true, /* Option < bool > */
+	"half_life_days" double precision DEFAULT NULL, /* Option < f64 > */
+	"until" timestamp with time zone DEFAULT NULL, /* Option < TimestampWithTimeZone > */
+	"seed" bigint DEFAULT 42, /* Option < i64 > */
+	"threads" INT DEFAULT 2, /* Option < i32 > */
+	"ridge" double precision DEFAULT NULL, /* Option < f64 > */
+	"output_exponent" double precision DEFAULT NULL, /* Option < f64 > */
+	"neighbour_weight" double precision DEFAULT NULL, /* Option < f64 > */
+	"alpha" double precision DEFAULT 0.15, /* Option < f64 > */
+	"iterations" INT DEFAULT 4, /* Option < i32 > */
+	"boost" double precision DEFAULT 1.5, /* Option < f64 > */
+	"genre_weight" double precision DEFAULT 5.0 /* Option < f64 > */
+) RETURNS bigint /* i64 */
+VOLATILE PARALLEL UNSAFE
+SET search_path TO pg_catalog, pg_temp
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'train_model_wrapper';
+
+-- include sql/training.sql
+
+-- src/api/charts.rs
+-- sparkify::api::charts::trending
+CREATE  FUNCTION "trending"(
+	"n" INT DEFAULT 10, /* Option < i32 > */
+	"since" interval DEFAULT '7 days', /* Option < Interval > */
+	"genres" TEXT[] DEFAULT NULL, /* :: std :: option :: Option < Array < '_, & str > > */
+	"country" TEXT DEFAULT NULL /* Option < & str > */
+) RETURNS TABLE (
+	"rank" INT,  /* i32 */
+	"track_id" TEXT,  /* String */
+	"track_name" TEXT,  /* String */
+	"primary_artist" TEXT,  /* Option < String > */
+	"genre" TEXT,  /* Option < String > */
+	"listeners" bigint,  /* i64 */
+	"listeners_before" bigint,  /* i64 */
+	"score" real  /* f32 */
+)
+STABLE PARALLEL SAFE COST 100000
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'trending_wrapper';
 
 -- src/api/validate.rs
 -- sparkify::api::validate::validate
@@ -414,6 +569,26 @@ AS 'MODULE_PATHNAME', 'validate_wrapper';
 
 -- src/lib.rs
 CREATE SCHEMA IF NOT EXISTS sparkify_internal; /* sparkify::sparkify_internal */
+
+-- src/api/pipeline.rs
+-- sparkify::api::pipeline::unlock_pipeline
+CREATE  FUNCTION sparkify_internal."unlock_pipeline"() RETURNS void
+STRICT VOLATILE PARALLEL UNSAFE
+SET search_path TO pg_catalog, pg_temp
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'unlock_pipeline_wrapper';
+
+-- src/api/estimates.rs
+-- sparkify::api::estimates::estimate_rows
+CREATE  FUNCTION sparkify_internal."estimate_rows"(
+	"request" internal /* Internal */
+) RETURNS internal /* Internal */
+IMMUTABLE STRICT PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'estimate_rows_wrapper';
+
+-- include sql/serving.sql
 
 -- src/api/plays.rs
 -- sparkify::api::plays::count_plays
@@ -448,27 +623,43 @@ SET search_path TO pg_catalog, pg_temp
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'lock_pipeline_wrapper';
 
--- src/api/estimates.rs
--- sparkify::api::estimates::estimate_rows
-CREATE  FUNCTION sparkify_internal."estimate_rows"(
-	"request" internal /* Internal */
-) RETURNS internal /* Internal */
+-- include sql/pipeline.sql
+
+-- src/api/streams.rs
+-- sparkify::api::streams::check_stream_columns
+CREATE  FUNCTION sparkify_internal."check_stream_columns"(
+	"columns" jsonb /* JsonB */
+) RETURNS void
 IMMUTABLE STRICT PARALLEL SAFE
 SET search_path TO pg_catalog, pg_temp
 LANGUAGE c /* Rust */
-AS 'MODULE_PATHNAME', 'estimate_rows_wrapper';
+AS 'MODULE_PATHNAME', 'check_stream_columns_wrapper';
 
--- include sql/serving.sql
-
--- src/api/pipeline.rs
--- sparkify::api::pipeline::unlock_pipeline
-CREATE  FUNCTION sparkify_internal."unlock_pipeline"() RETURNS void
+-- src/api/streams.rs
+-- sparkify::api::streams::close_stream
+CREATE  FUNCTION sparkify_internal."close_stream"(
+	"keep_lock" bool /* bool */
+) RETURNS TEXT /* Option < String > */
 STRICT VOLATILE PARALLEL UNSAFE
 SET search_path TO pg_catalog, pg_temp
 LANGUAGE c /* Rust */
-AS 'MODULE_PATHNAME', 'unlock_pipeline_wrapper';
+AS 'MODULE_PATHNAME', 'close_stream_wrapper';
 
--- include sql/pipeline.sql
+-- src/api/streams.rs
+-- sparkify::api::streams::read_stream
+CREATE  FUNCTION sparkify_internal."read_stream"(
+	"name" TEXT, /* & str */
+	"batch_rows" INT, /* i32 */
+	"memory_mb" INT, /* i32 */
+	"seconds" double precision, /* f64 */
+	"until_end" bool /* bool */
+) RETURNS TEXT /* & 'static str */
+STRICT VOLATILE PARALLEL UNSAFE
+SET search_path TO pg_catalog, pg_temp
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'read_stream_wrapper';
+
+-- include sql/streams.sql
 
 -- include sql/access.sql
 

@@ -79,6 +79,10 @@ DECLARE
 BEGIN
     SELECT coalesce(array_agg(model_id ORDER BY model_id), '{}') INTO gone FROM (
         SELECT model_id FROM sparkify.models WHERE NOT active
+            -- A cell behind serves it still.
+            AND model_id NOT IN (SELECT r.model_id FROM sparkify_internal.cell_reports AS r WHERE r.model_id IS NOT NULL)
+            -- And one that has not said which may serve any.
+            AND NOT EXISTS (SELECT FROM sparkify.cell_status AS c WHERE c.model_id IS NULL)
         ORDER BY trained_at DESC, model_id DESC OFFSET keep_models) AS old;
     PERFORM sparkify_internal.retire_models(gone);
     DELETE FROM sparkify_internal.retired_models WHERE trained_at < oldest;
@@ -88,6 +92,8 @@ BEGIN
     DELETE FROM sparkify.rejected_events WHERE rejected_at < oldest;
     -- What a model left that was deleted while rows of it were written.
     DELETE FROM sparkify.track_embeddings AS o WHERE NOT EXISTS (SELECT FROM sparkify.models AS m WHERE m.model_id = o.model_id);
+    DELETE FROM sparkify_internal.model_states AS o WHERE NOT EXISTS (SELECT FROM sparkify.models AS m WHERE m.model_id = o.model_id);
+    DELETE FROM sparkify_internal.track_neighbours AS o WHERE NOT EXISTS (SELECT FROM sparkify.models AS m WHERE m.model_id = o.model_id);
     DELETE FROM sparkify.genre_embeddings AS o WHERE NOT EXISTS (SELECT FROM sparkify.models AS m WHERE m.model_id = o.model_id);
     DELETE FROM sparkify.user_vectors AS o WHERE NOT EXISTS (SELECT FROM sparkify.models AS m WHERE m.model_id = o.model_id);
     DELETE FROM sparkify.recommendation_lists AS o WHERE NOT EXISTS (SELECT FROM sparkify.models AS m WHERE m.model_id = o.model_id);
@@ -148,8 +154,63 @@ END $$;
 COMMENT ON FUNCTION sparkify_internal.catch_up(bigint, integer, bigint) IS
     'Part of run_pipeline(): refreshes a model that does not serve yet where users changed since its lists were begun.';
 
+CREATE FUNCTION sparkify_internal.evaluate_when_due(model bigint, evaluate_every interval,
+    OUT status text, OUT rows bigint, OUT message text)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    made text := (SELECT m.kind FROM sparkify.models AS m WHERE m.model_id = model);
+    last timestamptz := (SELECT max(e.evaluated_at) FROM sparkify.model_evaluations AS e WHERE e.kind = made);
+BEGIN
+    status := 'skipped';
+    IF evaluate_every IS NULL THEN
+        message := 'not asked for';
+    ELSIF last > now() - evaluate_every THEN
+        message := format('evaluated on %s', last::date);
+    ELSE
+        SELECT count(*), string_agg(e.subject || ' ' || round(e.value::numeric, 4), ', ' ORDER BY e.value DESC)
+            FILTER (WHERE e.metric = 'ndcg' AND e.plays = 'new')
+        INTO rows, message FROM sparkify.evaluate_model(kind => made) AS e;
+        status := 'succeeded';
+        message := 'ndcg of new plays: ' || message;
+    END IF;
+EXCEPTION WHEN object_not_in_prerequisite_state THEN
+    -- Too little has been played to tell.
+    rows := NULL;
+    status := 'skipped';
+    message := SQLERRM;
+END $$;
+COMMENT ON FUNCTION sparkify_internal.evaluate_when_due(bigint, interval) IS
+    'Part of run_pipeline(): evaluates the kind of a model where its last evaluation is older than evaluate_every.';
+
+CREATE FUNCTION sparkify_internal.activation_obstacle(model bigint, margin double precision) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    made    text := (SELECT m.kind FROM sparkify.models AS m WHERE m.model_id = model);
+    serving text := (SELECT m.kind FROM sparkify.models AS m WHERE m.active);
+    newest  record;
+    before  record;
+BEGIN
+    SELECT e.evaluation_id, e.value, e.standard_error INTO newest FROM sparkify.model_evaluations AS e
+    WHERE e.kind = made AND e.subject = made AND e.plays = 'new' AND e.metric = 'ndcg'
+    ORDER BY e.evaluation_id DESC LIMIT 1;
+    -- Of another kind that serves, measured beside it at best; of the same, the time before.
+    SELECT e.value, e.standard_error INTO before FROM sparkify.model_evaluations AS e
+    WHERE e.subject = serving AND e.plays = 'new' AND e.metric = 'ndcg'
+        AND (e.subject <> made OR e.evaluation_id < newest.evaluation_id)
+    ORDER BY e.evaluation_id DESC LIMIT 1;
+    IF newest.value < before.value * (1 - margin)
+       AND before.value - newest.value > 2 * sqrt(coalesce(newest.standard_error, 0) ^ 2 + coalesce(before.standard_error, 0) ^ 2) THEN
+        RETURN format('%s reached an ndcg of %s, what serves (%s) one of %s',
+            made, round(newest.value::numeric, 4), serving, round(before.value::numeric, 4));
+    END IF;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION sparkify_internal.activation_obstacle(bigint, double precision) IS
+    'Part of run_pipeline(): why a model should not take the place of the one that serves: its kind''s last evaluation is worse by more than margin, and by more than two standard errors, than that of the kind that serves, or than the one before. NULL where nothing speaks against it.';
+
 CREATE FUNCTION sparkify_internal.do_pipeline_step(step text, run bigint, INOUT model bigint, INOUT horizon bigint,
     dims integer, n integer, half_life_days double precision, keep_models integer, keep_runs interval,
+    kind text, evaluate_every interval, margin double precision, force boolean,
     OUT status text, OUT rows bigint, OUT message text)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -170,16 +231,11 @@ BEGIN
             message := 'no new raw rows';
         END IF;
     WHEN 'match' THEN
-        IF EXISTS (SELECT FROM sparkify.unmatched_plays) THEN
-            SELECT m.accepted, m.unmatched || ' still unmatched' INTO rows, message FROM sparkify.match_plays() AS m;
-        ELSE
-            status := 'skipped';
-            message := 'no unmatched plays';
-        END IF;
+        SELECT m.accepted, nullif(m.unmatched, 0) || ' still unmatched' INTO rows, message FROM sparkify.match_plays() AS m;
     WHEN 'embeddings' THEN
-        model := sparkify.build_embeddings(dims => dims, activate => false, half_life_days => half_life_days);
+        model := sparkify.train_model(kind => kind, dims => dims, activate => false, half_life_days => half_life_days);
         SELECT (m.metrics ->> 'tracks')::bigint INTO rows FROM sparkify.models AS m WHERE m.model_id = model;
-        message := 'model ' || model;
+        SELECT format('model %s, %s', model, m.kind) INTO message FROM sparkify.models AS m WHERE m.model_id = model;
     WHEN 'user_vectors' THEN
         rows := sparkify.build_user_vectors(model_id => model);
     WHEN 'recommendations' THEN
@@ -195,7 +251,18 @@ BEGIN
             RAISE EXCEPTION 'model % is not valid: %', model, failed USING ERRCODE = 'object_not_in_prerequisite_state';
         END IF;
         message := coalesce('warnings: ' || warnings, 'every check passed');
+    WHEN 'evaluation' THEN
+        SELECT e.status, e.rows, e.message INTO status, rows, message
+        FROM sparkify_internal.evaluate_when_due(model, evaluate_every) AS e;
     WHEN 'activation' THEN
+        failed := sparkify_internal.activation_obstacle(model, margin);
+        IF failed IS NOT NULL AND NOT force THEN
+            RAISE WARNING 'model % is not activated: %', model, failed USING
+                HINT = 'CALL sparkify.run_pipeline(force => true) activates all the same.';
+            status := 'skipped';
+            message := format('model %s: %s', model, failed);
+            RETURN;
+        END IF;
         PERFORM sparkify_internal.catch_up(model, n, horizon);
         PERFORM sparkify.activate_model(model);
         -- The next refresh need not take up again what this model's lists have seen;
@@ -212,7 +279,7 @@ BEGIN
         rows := sparkify.refresh_summaries();
     END CASE;
 END $$;
-COMMENT ON FUNCTION sparkify_internal.do_pipeline_step(text, bigint, bigint, bigint, integer, integer, double precision, integer, interval) IS
+COMMENT ON FUNCTION sparkify_internal.do_pipeline_step(text, bigint, bigint, bigint, integer, integer, double precision, integer, interval, text, interval, double precision, boolean) IS
     'Part of run_pipeline(): does one step.';
 
 CREATE FUNCTION sparkify_internal.fail_pipeline_run(run bigint, steps text[], failed text, error text) RETURNS void
@@ -246,13 +313,17 @@ COMMENT ON FUNCTION sparkify_internal.discard_model(bigint) IS
 CREATE PROCEDURE sparkify.run_pipeline(
     dims           integer          DEFAULT NULL,
     n              integer          DEFAULT 10,
-    half_life_days double precision DEFAULT 30,
+    half_life_days double precision DEFAULT NULL,
     keep_models    integer          DEFAULT 2,
-    keep_runs      interval         DEFAULT '90 days')
+    keep_runs      interval         DEFAULT '90 days',
+    kind           text             DEFAULT 'auto',
+    evaluate_every interval         DEFAULT '7 days',
+    margin         double precision DEFAULT 0.1,
+    force          boolean          DEFAULT false)
 LANGUAGE plpgsql AS $$
 DECLARE
     steps CONSTANT text[] := ARRAY['clean', 'match', 'embeddings', 'user_vectors', 'recommendations',
-                                   'validation', 'activation', 'prune', 'summaries'];
+                                   'validation', 'evaluation', 'activation', 'prune', 'summaries'];
     application CONSTANT text := pg_catalog.current_setting('application_name');
     run         bigint;
     model       bigint;
@@ -266,7 +337,7 @@ DECLARE
     detail      text;
     hint        text;
 BEGIN
-    PERFORM sparkify_internal.check_pipeline_options(keep_models, keep_runs);
+    PERFORM sparkify_internal.check_pipeline_options(keep_models, keep_runs, kind, margin, force);
     -- Fails at once where the caller has a transaction open.
     COMMIT;
     BEGIN
@@ -291,7 +362,8 @@ BEGIN
         COMMIT;
         EXIT WHEN failed IS NOT NULL;
         BEGIN
-            outcome := sparkify_internal.do_pipeline_step(step, run, model, horizon, dims, n, half_life_days, keep_models, keep_runs);
+            outcome := sparkify_internal.do_pipeline_step(step, run, model, horizon, dims, n, half_life_days, keep_models, keep_runs,
+                kind, evaluate_every, margin, force);
             PERFORM sparkify_internal.end_pipeline_step(run, step, outcome.status, outcome.rows, outcome.message);
             model := outcome.model;
             horizon := outcome.horizon;
@@ -343,10 +415,11 @@ BEGIN
             HINT = COALESCE(NULLIF(hint, ''), 'SELECT * FROM sparkify.pipeline_runs ORDER BY run_id DESC shows each step.');
     END IF;
 END $$;
-COMMENT ON PROCEDURE sparkify.run_pipeline(integer, integer, double precision, integer, interval) IS
-    'Cleans new raw rows, builds a model with dims dimensions (NULL: up to 64, as many as the catalogue allows), vectors, n recommendations a user, validates, activates, prunes, and refreshes the summaries. Each step commits and is logged in pipeline_runs; a failure leaves the previous model serving and ends the call in an error. A call while another runs is skipped. keep_models: models kept beside the active one; keep_runs: age of the log.';
+COMMENT ON PROCEDURE sparkify.run_pipeline(integer, integer, double precision, integer, interval, text, interval, double precision, boolean) IS
+    'Cleans new raw rows, builds a model with dims dimensions (NULL: up to 64, as many as the catalogue allows), vectors, n recommendations a user, validates, activates, prunes, and refreshes the summaries. Each step commits and is logged in pipeline_runs; a failure leaves the previous model serving and ends the call in an error. A call while another runs is skipped. keep_models: models kept beside the active one; keep_runs: age of the log. kind: what is trained, see train_model(); auto is hybrid from 100 users of 5 tracks and more and 1,000 such plays on, content before. Where the last evaluation of that kind is older than evaluate_every (NULL: never) evaluate_model() runs, too; a model whose kind comes out worse than what serves, by the share margin and two standard errors, is not activated, with a warning, unless force is true.';
 
-CREATE FUNCTION sparkify_internal.check_pipeline_options(keep_models integer, keep_runs interval) RETURNS void
+CREATE FUNCTION sparkify_internal.check_pipeline_options(keep_models integer, keep_runs interval,
+    kind text, margin double precision, force boolean) RETURNS void
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF keep_models IS NULL THEN
@@ -357,9 +430,16 @@ BEGIN
         RAISE EXCEPTION 'keep_models must be 0 or more, not %', keep_models USING ERRCODE = 'invalid_parameter_value';
     ELSIF keep_runs NOT BETWEEN interval '0' AND interval '1000 years' THEN
         RAISE EXCEPTION 'keep_runs must be between 0 and 1000 years, not %', keep_runs USING ERRCODE = 'invalid_parameter_value';
+    ELSIF kind IS NULL OR margin IS NULL OR force IS NULL THEN
+        RAISE EXCEPTION '% must not be null', CASE WHEN kind IS NULL THEN 'kind' WHEN margin IS NULL THEN 'margin' ELSE 'force' END
+            USING ERRCODE = 'null_value_not_allowed';
+    ELSIF kind NOT IN ('auto', 'content', 'collaborative', 'hybrid') THEN
+        RAISE EXCEPTION 'kind must be auto, content, collaborative or hybrid, not %', kind USING ERRCODE = 'invalid_parameter_value';
+    ELSIF margin NOT BETWEEN 0 AND 1 THEN
+        RAISE EXCEPTION 'margin must be between 0 and 1, not %', margin USING ERRCODE = 'invalid_parameter_value';
     END IF;
 END $$;
-COMMENT ON FUNCTION sparkify_internal.check_pipeline_options(integer, interval) IS 'Part of run_pipeline(): refuses options that make no sense.';
+COMMENT ON FUNCTION sparkify_internal.check_pipeline_options(integer, interval, text, double precision, boolean) IS 'Part of run_pipeline(): refuses options that make no sense.';
 
 -- Scheduling. pg_cron is looked for when called, never required.
 
@@ -401,7 +481,8 @@ CREATE FUNCTION sparkify.schedule_pipeline(
     daily   text    DEFAULT '0 3 * * *',
     refresh text    DEFAULT '* * * * *',
     dims    integer DEFAULT NULL,
-    n       integer DEFAULT 10)
+    n       integer DEFAULT 10,
+    kind    text    DEFAULT 'auto')
 RETURNS TABLE (job_id bigint, job_name text, schedule text, command text)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 2 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -413,12 +494,14 @@ BEGIN
     ELSIF dims < 1 THEN
         RAISE EXCEPTION 'dims must be 1 or more, not %', dims USING ERRCODE = 'invalid_parameter_value';
     END IF;
+    PERFORM sparkify_internal.check_pipeline_options(0, interval '0', kind, 0, false);
     PERFORM sparkify.unschedule_pipeline();
     FOR job_name, schedule, command IN VALUES
         ('sparkify pipeline', daily, sparkify_internal.job_command(
-            format('CALL sparkify.run_pipeline(%sn => %s);', 'dims => ' || dims || ', ', n))),
+            format('CALL sparkify.run_pipeline(%sn => %s%s);', 'dims => ' || dims || ', ', n,
+                ', kind => ' || quote_literal(nullif(kind, 'auto'))))),
         ('sparkify refresh', refresh, sparkify_internal.job_command(
-            format('PERFORM sparkify.refresh_recommendations(n => %s); PERFORM sparkify.refresh_summaries();', n)))
+            format('PERFORM sparkify.serve_published_model(n => %1$s); PERFORM sparkify.refresh_recommendations(n => %1$s); PERFORM sparkify.refresh_summaries();', n)))
     LOOP
         CONTINUE WHEN schedule IS NULL;
         BEGIN
@@ -435,8 +518,8 @@ BEGIN
         RETURN NEXT;
     END LOOP;
 END $$;
-COMMENT ON FUNCTION sparkify.schedule_pipeline(text, text, integer, integer) IS
-    'Lets pg_cron run the pipeline (daily) and the refresh of changed users (refresh), both cron schedules in GMT; NULL leaves one out. Calling again replaces both jobs. dims (where it is not NULL) and n are handed to them. Gives the jobs.';
+COMMENT ON FUNCTION sparkify.schedule_pipeline(text, text, integer, integer, text) IS
+    'Lets pg_cron run the pipeline (daily) and the refresh of changed users (refresh), both cron schedules in GMT; NULL leaves one out. Calling again replaces both jobs. dims (where it is not NULL), n and kind are handed to them. Gives the jobs.';
 
 CREATE FUNCTION sparkify.unschedule_pipeline() RETURNS integer
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$

@@ -30,7 +30,8 @@ INSERT INTO sparkify_internal.stated_privileges (part, kind, privileges, objects
          sparkify.profile_tracks sparkify.correlate_tracks sparkify.histogram_tracks sparkify.outlier_tracks'),
     -- Called from views, whose functions run with the rights of their reader.
     ('reader', 'function', 'EXECUTE',
-        'sparkify_internal.count_plays sparkify_internal.count_lists sparkify_internal.count_recommended'),
+        'sparkify_internal.count_plays sparkify_internal.count_lists sparkify_internal.count_recommended
+         sparkify_internal.cell_name sparkify_internal.log_position'),
     ('reader', 'relation', 'SELECT',
         'sparkify.tracks sparkify.users sparkify.listening_events
          sparkify.track_feedback sparkify.model_evaluations sparkify.track_neighbours
@@ -43,10 +44,10 @@ INSERT INTO sparkify_internal.stated_privileges (part, kind, privileges, objects
          sparkify.genre_distribution sparkify.artist_distribution sparkify.simulated_tastes
          sparkify.recommendation_outcomes sparkify.recommendation_strategies sparkify.recommended_tracks sparkify.recommended_artists
          sparkify.concentration sparkify.rejections sparkify.refresh_backlog
-         sparkify_internal.current_plays'),
+         sparkify_internal.current_plays sparkify.cell_status'),
 
     ('writer', 'function', 'EXECUTE',
-        'sparkify.ingest_events sparkify.import_tracks sparkify.load_history sparkify.import_history sparkify.import_events
+        'sparkify.ingest_events sparkify_internal.store_events sparkify.import_tracks sparkify.load_history sparkify.import_history sparkify.import_events
          sparkify_internal.read_played_at sparkify.load_tracks sparkify.forget_user sparkify.rate_track'),
     ('writer', 'relation', 'INSERT, UPDATE, DELETE',
         'sparkify.tracks sparkify.users sparkify.listening_events sparkify.track_feedback'),
@@ -56,14 +57,17 @@ INSERT INTO sparkify_internal.stated_privileges (part, kind, privileges, objects
     ('operator', 'function', 'EXECUTE',
         'sparkify.clean_tracks sparkify.generate_tracks
          sparkify.generate_users sparkify.generate_events sparkify.reset_simulation sparkify.simulation_report
-         sparkify.build_embeddings sparkify.import_embeddings sparkify.match_plays sparkify.activate_model sparkify.build_user_vectors
-         sparkify.refresh_recommendations sparkify.refresh_summaries sparkify.validate
+         sparkify.build_embeddings sparkify.train_model sparkify.evaluate_model sparkify.import_embeddings sparkify.match_plays
+         sparkify.activate_model sparkify.build_user_vectors
+         sparkify.refresh_recommendations sparkify.refresh_summaries sparkify.validate sparkify.serve_published_model
          sparkify.run_pipeline sparkify.schedule_pipeline sparkify.unschedule_pipeline
          sparkify_internal.lock_pipeline sparkify_internal.unlock_pipeline
          sparkify_internal.open_pipeline_run sparkify_internal.begin_pipeline_step sparkify_internal.end_pipeline_step
          sparkify_internal.do_pipeline_step sparkify_internal.fail_pipeline_run sparkify_internal.catch_up
          sparkify_internal.discard_model sparkify_internal.prune_pipeline sparkify_internal.retire_models
-         sparkify_internal.full_xid sparkify_internal.job_command sparkify_internal.check_pipeline_options sparkify_internal.require_pg_cron'),
+         sparkify_internal.evaluate_when_due sparkify_internal.activation_obstacle
+         sparkify_internal.full_xid sparkify_internal.job_command sparkify_internal.check_pipeline_options sparkify_internal.require_pg_cron
+         sparkify_internal.is_trainer sparkify_internal.report_cell'),
     ('operator', 'relation', 'INSERT, UPDATE, DELETE, TRUNCATE',
         'sparkify.models sparkify.track_embeddings sparkify.genre_embeddings sparkify.user_vectors
          sparkify.recommendation_lists sparkify.simulated_tastes
@@ -76,6 +80,18 @@ INSERT INTO sparkify_internal.stated_privileges (part, kind, privileges, objects
          sparkify_internal.retired_models sparkify_internal.simulator_state sparkify_internal.pipeline_lock
          sparkify_internal.outcome_totals sparkify_internal.model_service'),
     ('operator', 'relation', 'SELECT, UPDATE', 'sparkify_internal.turns'),
+    -- Who makes streams has to be a member of pg_read_server_files besides.
+    ('operator', 'function', 'EXECUTE',
+        'sparkify.create_stream sparkify.drop_stream sparkify.reset_stream sparkify.consume_stream
+         sparkify.schedule_stream sparkify.unschedule_stream
+         sparkify_internal.require_stream sparkify_internal.check_stream_start sparkify_internal.check_stream_columns
+         sparkify_internal.check_consume_options sparkify_internal.read_stream sparkify_internal.close_stream
+         sparkify_internal.store_messages sparkify_internal.read_message sparkify_internal.reject_messages
+         sparkify_internal.note_stream'),
+    ('operator', 'relation', 'SELECT, DELETE', 'sparkify_internal.streams'),
+    ('operator', 'relation', 'SELECT, UPDATE', 'sparkify_internal.stream_state'),
+    ('operator', 'relation', 'SELECT, INSERT, UPDATE, DELETE', 'sparkify_internal.stream_offsets'),
+    ('reader', 'relation', 'SELECT', 'sparkify.stream_status'),
     ('operator', 'relation', 'USAGE', 'sparkify.pipeline_run_id_seq sparkify.model_evaluation_id_seq'),
 
     ('owner', 'function', 'EXECUTE',
@@ -86,13 +102,22 @@ INSERT INTO sparkify_internal.stated_privileges (part, kind, privileges, objects
          sparkify_internal.mark_stale
          sparkify_internal.mark_stale_by_tracks sparkify_internal.mark_stale_by_totals
          sparkify_internal.renew_fingerprints sparkify_internal.delete_of_models sparkify_internal.delete_of_users
-         sparkify_internal.forget_recommended sparkify_internal.require_table'),
+         sparkify_internal.forget_recommended sparkify_internal.require_table
+         sparkify.make_trainer sparkify.join_trainer sparkify.leave_trainer sparkify.remove_cell
+         sparkify.follow_users sparkify.take_users sparkify.reopen_users
+         sparkify_internal.check_connection sparkify_internal.check_cell_name sparkify_internal.require_logical_log
+         sparkify_internal.ask sparkify_internal.make_slot sparkify_internal.drop_slot sparkify_internal.subscribe
+         sparkify_internal.unsubscribe sparkify_internal.tables_not_copied sparkify_internal.forget_cell
+         sparkify_internal.published_tables sparkify_internal.publish sparkify_internal.wait_until_sent
+         sparkify_internal.refuse_moved sparkify_internal.close_to_writers sparkify_internal.publish_users
+         sparkify_internal.note_published sparkify_internal.note_replicated'),
     ('owner', 'relation', 'SELECT',
-        'sparkify_internal.stated_privileges sparkify_internal.play_totals sparkify_internal.play_changes
+        'sparkify_internal.stated_privileges sparkify_internal.stated_replication sparkify_internal.play_totals sparkify_internal.play_changes
          sparkify_internal.list_totals sparkify_internal.recommended_totals sparkify_internal.list_changes
          sparkify_internal.changed_plays sparkify_internal.touched_plays sparkify_internal.play_corrections
          sparkify_internal.plays_stale sparkify_internal.changed_lists sparkify_internal.outcome_notes
          sparkify_internal.reach_totals sparkify_internal.concentration_totals sparkify_internal.artist_lists
+         sparkify_internal.streams_stream_id_seq
          sparkify.models_model_id_seq sparkify.recommendation_lists_list_id_seq');
 
 -- PostgreSQL lets everybody execute a new function: take that back from each.

@@ -1,7 +1,7 @@
 -- Models and recommendations: comments, and row estimates for the planner.
 
-COMMENT ON FUNCTION sparkify.build_embeddings(integer, boolean, double precision) IS
-    'Builds a content model of the catalogue: PCA of standardised features and genres to dims dimensions (1 to the rank of the features). Activates it unless activate is false. half_life_days: the age at which a play weighs half. Gives the model_id.';
+COMMENT ON FUNCTION sparkify.build_embeddings(integer, boolean, double precision, double precision) IS
+    'Builds a content model of the catalogue: PCA of standardised features and genres to dims dimensions (1 to the rank of the features; NULL: up to 64, as many as that rank allows, which a NOTICE says). Of more than 2,000 genres those that vary most are features. Activates it unless activate is false. half_life_days: the age at which a play weighs half. Gives the model_id. genre_weight: what a genre counts beside a standardised number.';
 COMMENT ON FUNCTION sparkify.activate_model(bigint) IS
     'Makes a model the one that serves; its lists and an older model''s are switched in one commit.';
 COMMENT ON FUNCTION sparkify.build_user_vectors(bigint) IS

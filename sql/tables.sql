@@ -106,12 +106,21 @@ CREATE TABLE sparkify.rejected_events (
     event       jsonb       NOT NULL,
     reason      text        NOT NULL,
     rejected_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
-    event_hash  uuid        GENERATED ALWAYS AS (pg_catalog.md5(event::text)::uuid) STORED
+    event_hash  uuid        GENERATED ALWAYS AS (pg_catalog.md5(event::text)::uuid) STORED,
+    user_id         text COLLATE "C",
+    topic           text,
+    topic_partition integer,
+    topic_offset    bigint
 );
 CREATE UNIQUE INDEX rejected_events_hash_idx ON sparkify.rejected_events (event_hash);
 CREATE INDEX rejected_events_rejected_at_idx ON sparkify.rejected_events (rejected_at);
 COMMENT ON TABLE sparkify.rejected_events IS
-    'Events that ingest_events() refused, with the reason: each once, however often it is delivered, until the pipeline prunes its log.';
+    'Events that ingest_events() and consume_stream() refused, with the reason: each once, however often it is delivered, until the pipeline prunes its log.';
+COMMENT ON COLUMN sparkify.rejected_events.event IS 'As it was delivered; a message that is no JSON as a string, the beginning of one that is too long.';
+COMMENT ON COLUMN sparkify.rejected_events.user_id IS 'The user that a message of a topic names.';
+COMMENT ON COLUMN sparkify.rejected_events.topic IS 'The topic it came from; NULL where it came by ingest_events().';
+COMMENT ON COLUMN sparkify.rejected_events.topic_partition IS 'Its partition there.';
+COMMENT ON COLUMN sparkify.rejected_events.topic_offset IS 'Its offset there: of the first, where the same message came again.';
 COMMENT ON COLUMN sparkify.rejected_events.event_hash IS 'Tells the same event delivered again.';
 
 CREATE TABLE sparkify.unmatched_plays (

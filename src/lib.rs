@@ -78,7 +78,16 @@ pgrx::extension_sql_file!(
         ["tables", load_history, import_history, import_events, match_plays, import_embeddings]
 );
 pgrx::extension_sql_file!("../sql/help.sql", name = "help", requires = ["schemas"]);
-pgrx::extension_sql_file!("../sql/access.sql", name = "access", requires = ["views", "pipeline"]);
+pgrx::extension_sql_file!(
+    "../sql/streams.sql",
+    name = "streams",
+    requires = ["ingest", "pipeline", check_stream_columns, read_stream, close_stream]
+);
+pgrx::extension_sql_file!(
+    "../sql/access.sql",
+    name = "access",
+    requires = ["views", "pipeline", "streams"]
+);
 pgrx::extension_sql_file!(
     "../sql/serving.sql",
     name = "serving",
@@ -100,6 +109,17 @@ pgrx::extension_sql_file!(
         validate
     ]
 );
+pgrx::extension_sql_file!(
+    "../sql/training.sql",
+    name = "training",
+    requires = ["learning", train_model, evaluate_model]
+);
+pgrx::extension_sql_file!(
+    "../sql/cells.sql",
+    name = "cells",
+    requires = ["pipeline", "serving", "learning"]
+);
+pgrx::extension_sql_file!("../sql/cells_setup.sql", name = "cells_setup", requires = ["cells"]);
 pgrx::extension_sql_file!("../sql/privileges.sql", name = "privileges", finalize);
 
 /// Required by `cargo pgrx test`.

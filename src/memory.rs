@@ -156,6 +156,11 @@ pub fn put<K: Eq + Hash, V>(map: &mut HashMap<K, V>, key: K, value: V, what: &'s
     map.insert(key, value);
 }
 
+/// Raises where so many bytes cannot be had; takes none.
+pub fn room(bytes: usize, what: &'static str) {
+    or_raise(memory::reserve(&mut Vec::<u8>::new(), bytes, what));
+}
+
 /// A copy of a text that may be of any length.
 pub fn owned(text: &str) -> String {
     or_raise(memory::owned(text, "a text"))

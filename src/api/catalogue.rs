@@ -1,6 +1,5 @@
 //! The catalogue: songs, loading and cleaning.
 
-use pgrx::JsonB;
 use pgrx::PgSqlErrorCode;
 use pgrx::datum::Uuid;
 use pgrx::prelude::*;
@@ -11,6 +10,7 @@ use crate::error::{in_range, or_raise, raise, required};
 use crate::interrupt::interrupt;
 use crate::memory;
 use crate::storage;
+use crate::storage::json::Document;
 
 /// Names and artists of more bytes are unusual.
 const LONG_SONG: usize = 1 << 20;
@@ -23,7 +23,7 @@ fn song_key(track_name: &str, artists: Array<'_, &str>) -> Uuid {
     let length = track_name.len() + of_artists;
     if length > LONG_SONG {
         // Folding takes a few copies: see first whether there is room for them.
-        drop(memory::filled(0u8, length.saturating_mul(8), "the key of a song"));
+        memory::room(length.saturating_mul(8), "the key of a song");
     }
     let key = catalogue::song_key(track_name, artists.iter().flatten());
     Uuid::from_bytes(key.to_be_bytes())
@@ -31,20 +31,20 @@ fn song_key(track_name: &str, artists: Array<'_, &str>) -> Uuid {
 
 #[pg_extern(volatile, parallel_unsafe)]
 #[search_path(pg_catalog, pg_temp)]
-fn load_tracks(path: Option<&str>, columns: default!(Option<JsonB>, "NULL")) -> i64 {
+fn load_tracks(path: Option<&str>, columns: default!(Option<Document>, "NULL")) -> i64 {
     let path = required(path, "path");
     storage::track_file::load(path, &column_map(columns)) as i64
 }
 
 // No search_path clause: the source is the caller's, and so are its names.
 #[pg_extern(volatile, parallel_unsafe)]
-fn import_tracks(source: Option<&str>, columns: default!(Option<JsonB>, "NULL")) -> i64 {
+fn import_tracks(source: Option<&str>, columns: default!(Option<Document>, "NULL")) -> i64 {
     let source = required(source, "source");
     storage::track_source::import(source, &column_map(columns)) as i64
 }
 
 /// The columns that a caller maps, or an error.
-pub fn column_map(columns: Option<JsonB>) -> Vec<(String, Option<String>)> {
+pub fn column_map(columns: Option<Document>) -> Vec<(String, Option<String>)> {
     let refuse = |message: String| -> ! {
         raise(
             PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
@@ -54,7 +54,8 @@ pub fn column_map(columns: Option<JsonB>) -> Vec<(String, Option<String>)> {
             ),
         )
     };
-    let Some(JsonB(columns)) = columns else { return Vec::new() };
+    let Some(columns) = columns else { return Vec::new() };
+    let columns = columns.parse("columns");
     let Value::Object(columns) = columns else {
         refuse(format!("columns must be a JSON object, not {columns}"))
     };

@@ -16,7 +16,7 @@ use crate::storage::models::{self, Embedded};
 use crate::storage::{catalogue_index, plays};
 
 /// Components kept where nobody says how many and the catalogue allows.
-const DEFAULT_DIMS: usize = 64;
+pub(super) const DEFAULT_DIMS: usize = 64;
 
 #[pg_extern(volatile, parallel_unsafe)]
 #[search_path(pg_catalog, pg_temp)]
@@ -24,28 +24,45 @@ fn build_embeddings(
     dims: default!(Option<i32>, "NULL"),
     activate: default!(Option<bool>, true),
     half_life_days: default!(Option<f64>, 30.0),
+    genre_weight: default!(Option<f64>, 5.0),
 ) -> i64 {
     let dims = match dims {
         Some(dims) => Dims::Exactly(in_range(dims.into(), 1, 16_000, "dims") as usize),
         None => Dims::AtMost(DEFAULT_DIMS),
     };
     let activate = required(activate, "activate");
-    let half_life_days = half_life(half_life_days);
+    let half_life_days = half_life(required(half_life_days, "half_life_days"));
+    let genre_weight = required(genre_weight, "genre_weight");
+    build(dims, activate, half_life_days, genre_weight)
+}
 
+/// Days after which a play weighs half, if they are some.
+pub(super) fn half_life(days: f64) -> f64 {
+    if days.is_finite() && days > 0.0 {
+        return days;
+    }
+    raise(
+        PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+        format!("half_life_days must be above 0 and finite, not {days}"),
+        None,
+    );
+}
+
+/// Builds a content model; gives its id.
+pub(super) fn build(dims: Dims, activate: bool, half_life_days: f64, genre_weight: f64) -> i64 {
     let start = Instant::now();
     let catalogue = features::read();
     let read = start.elapsed();
-    let features = Features {
-        numeric: catalogue.numeric.view(),
-        genre_offsets: &catalogue.genre_offsets,
-        genres: &catalogue.genres,
-        n_genres: catalogue.genre_names.len(),
-    };
-    let pca = or_raise(embedding::fit(&features, dims, &interrupt));
+    let features = catalogue.features();
+    let pca = or_raise(embedding::fit(&features, dims, genre_weight, &interrupt));
     let fitted = start.elapsed();
     say_what_was_left(&features, &pca, dims);
 
-    let params = json!({ "dims": pca.components.nrows(), "half_life_days": half_life_days });
+    let params = json!({
+        "dims": pca.components.nrows(),
+        "half_life_days": half_life_days,
+        "genre_weight": genre_weight,
+    });
     let model_id = models::insert("content", "cosine", params);
     store(model_id, &catalogue, &features, &pca);
     let stored = start.elapsed();
@@ -88,19 +105,6 @@ fn say_what_was_left(features: &Features, pca: &Pca, dims: Dims) {
     }
 }
 
-/// A half-life in days, or an error.
-pub fn half_life(half_life_days: Option<f64>) -> f64 {
-    let half_life_days = required(half_life_days, "half_life_days");
-    if !(half_life_days.is_finite() && half_life_days > 0.0) {
-        raise(
-            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
-            format!("half_life_days must be above 0 and finite, not {half_life_days}"),
-            None,
-        );
-    }
-    half_life_days
-}
-
 /// Projects the tracks, and stores them with the centroids of their genres.
 fn store(model_id: i64, catalogue: &CatalogueFeatures, features: &Features, pca: &Pca) {
     let dims = pca.components.nrows();
@@ -129,6 +133,7 @@ fn store(model_id: i64, catalogue: &CatalogueFeatures, features: &Features, pca:
             duration_ms: catalogue.durations[track],
             listeners: listeners.get(&catalogue.track_ids[track]).copied().unwrap_or(0),
             popularity: catalogue.popularity(track),
+            track_no: None,
         }),
     );
     models::write_genre_embeddings(

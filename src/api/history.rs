@@ -1,13 +1,13 @@
 //! Listening histories, from files, JSON and tables.
 
+use pgrx::PgSqlErrorCode;
 use pgrx::prelude::*;
-use pgrx::{JsonB, PgSqlErrorCode};
-use serde_json::Value;
 use sparkify_formats::history::Format;
 
 use super::catalogue::column_map;
 use crate::error::{raise, required};
 use crate::storage::history::Counts;
+use crate::storage::json::Document;
 use crate::storage::{history_file, unmatched};
 
 type Row = (i64, i64, i64, i64, i64);
@@ -40,7 +40,7 @@ fn load_history(
 #[pg_extern(volatile, parallel_unsafe)]
 #[search_path(pg_catalog, pg_temp)]
 fn import_history(
-    history: Option<JsonB>,
+    history: Option<Document>,
     user_id: Option<&str>,
     format: default!(Option<&str>, "'auto'"),
 ) -> TableIterator<
@@ -55,9 +55,9 @@ fn import_history(
 > {
     let (history, user_id) = (required(history, "history"), listener(user_id));
     // A text is a file as it is; all else is JSON.
-    let text = match history.0 {
-        Value::String(text) => text,
-        json => json.to_string(),
+    let text = match history.0.starts_with('"') {
+        true => history.parse("history").as_str().map(str::to_owned).unwrap_or_default(),
+        false => history.0,
     };
     TableIterator::once(row(history_file::import(&text, user_id, named(format))))
 }
@@ -66,7 +66,7 @@ fn import_history(
 #[pg_extern(volatile, parallel_unsafe)]
 fn import_events(
     source: Option<&str>,
-    columns: default!(Option<JsonB>, "NULL"),
+    columns: default!(Option<Document>, "NULL"),
 ) -> TableIterator<
     'static,
     (

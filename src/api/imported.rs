@@ -45,7 +45,7 @@ fn import_embeddings(
             ),
         );
     }
-    let half_life_days = super::embeddings::half_life(half_life_days);
+    let half_life_days = super::embeddings::half_life(required(half_life_days, "half_life_days"));
     let vectors = embedding_source::open(source);
     // What is the caller's is read under the caller's search path, all else under ours.
     let (catalogue, model_id) = spi::under_own_search_path(|| {
@@ -176,6 +176,7 @@ impl<'a> Writer<'a> {
                 duration_ms: catalogue.durations[track],
                 listeners: self.listeners.get(&catalogue.track_ids[track]).copied().unwrap_or(0),
                 popularity: catalogue.popularity(track),
+                track_no: None,
             }),
         );
         self.tracks.clear();

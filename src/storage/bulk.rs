@@ -10,7 +10,7 @@
 #![expect(unsafe_code, reason = "the server's COPY is a C interface")]
 
 use std::cell::Cell;
-use std::ffi::{CStr, CString, c_int, c_void};
+use std::ffi::{CString, c_int, c_void};
 
 use pgrx::pg_guard;
 use pgrx::pg_sys::AsPgCStr;
@@ -132,6 +132,15 @@ impl RowWriter {
         self.end_array(at);
     }
 
+    /// An `integer[]` column.
+    pub fn integers(&mut self, values: impl ExactSizeIterator<Item = i32>) {
+        let at = self.begin_array(values.len(), pg_sys::INT4OID);
+        for value in values {
+            self.i32(value);
+        }
+        self.end_array(at);
+    }
+
     /// A `text[]` column; the server checks its encoding.
     pub fn texts<S: AsRef<[u8]>>(&mut self, values: impl ExactSizeIterator<Item = S>) {
         let at = self.begin_array(values.len(), pg_sys::TEXTOID);
@@ -206,12 +215,21 @@ impl Drop for Restore {
     }
 }
 
-/// Writes rows into `sparkify.<table>`; `next` encodes one row a call, column by
+/// Writes rows into a table of schema `sparkify`; `next` encodes one row a call, column by
 /// column as listed, and gives `false` when there are no more. It may raise, and
 /// may run statements. Gives the number of rows written; what was written is
 /// visible to this transaction's next statement.
 pub fn write_rows(table: &str, columns: &[&str], next: &mut Next) -> u64 {
-    let relation = relation_id(c"sparkify", table);
+    write_rows_of("sparkify", table, columns, next)
+}
+
+/// The same for a table of the extension's own schema `sparkify_internal`.
+pub fn write_internal_rows(table: &str, columns: &[&str], next: &mut Next) -> u64 {
+    write_rows_of("sparkify_internal", table, columns, next)
+}
+
+fn write_rows_of(schema: &str, table: &str, columns: &[&str], next: &mut Next) -> u64 {
+    let relation = relation_id(schema, table);
     // SAFETY: a backend's main thread in a transaction; `relation` exists.
     let secured = unsafe {
         let user = pg_sys::GetUserId();
@@ -227,7 +245,7 @@ pub fn write_rows(table: &str, columns: &[&str], next: &mut Next) -> u64 {
         rls == pg_sys::CheckEnableRlsResult::RLS_ENABLED as c_int
     };
     if secured || is_distributed(relation) {
-        insert(table, columns, next)
+        insert(schema, table, columns, next)
     } else {
         copy(relation, columns, next)
     }
@@ -252,31 +270,31 @@ fn is_distributed(relation: pg_sys::Oid) -> bool {
 }
 
 /// Policies and distribution apply to INSERT, not to the machinery of COPY.
-fn insert(table: &str, columns: &[&str], next: &mut Next) -> u64 {
+fn insert(schema: &str, table: &str, columns: &[&str], next: &mut Next) -> u64 {
     let list = columns.join(", ");
     let staging = format!("sparkify_staged_{table}");
     spi::execute(
         &format!(
-            "CREATE TEMPORARY TABLE {staging} AS SELECT {list} FROM sparkify.{table} WHERE false"
+            "CREATE TEMPORARY TABLE {staging} AS SELECT {list} FROM {schema}.{table} WHERE false"
         ),
         &[],
     );
-    copy(relation_id(c"pg_temp", &staging), columns, next);
+    copy(relation_id("pg_temp", &staging), columns, next);
     let rows = spi::execute(
-        &format!("INSERT INTO sparkify.{table} ({list}) SELECT {list} FROM pg_temp.{staging}"),
+        &format!("INSERT INTO {schema}.{table} ({list}) SELECT {list} FROM pg_temp.{staging}"),
         &[],
     );
     spi::execute(&format!("DROP TABLE pg_temp.{staging}"), &[]);
     rows
 }
 
-fn relation_id(schema: &CStr, table: &str) -> pg_sys::Oid {
-    let Ok(name) = CString::new(table) else {
+fn relation_id(schema: &str, table: &str) -> pg_sys::Oid {
+    let (Ok(schema), Ok(name)) = (CString::new(schema), CString::new(table)) else {
         raise(PgSqlErrorCode::ERRCODE_INVALID_NAME, "a table's name holds a zero byte", None)
     };
     // SAFETY: plain catalogue look-ups with valid strings.
     let relation = unsafe {
-        let namespace = if schema == c"pg_temp" {
+        let namespace = if schema.as_c_str() == c"pg_temp" {
             pg_sys::LookupCreationNamespace(schema.as_ptr())
         } else {
             pg_sys::get_namespace_oid(schema.as_ptr(), false)
@@ -286,7 +304,7 @@ fn relation_id(schema: &CStr, table: &str) -> pg_sys::Oid {
     if relation == pg_sys::InvalidOid {
         raise(
             PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
-            format!("table sparkify.{table} does not exist"),
+            format!("table {table} does not exist in schema {}", schema.to_string_lossy()),
             Some("Run CREATE EXTENSION sparkify."),
         );
     }

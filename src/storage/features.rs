@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use ndarray::Array2;
 use sparkify_core::catalogue::FEATURES;
+use sparkify_core::embedding::Features;
 
 use super::spi;
 use crate::interrupt::interrupt;
@@ -31,10 +32,25 @@ pub struct CatalogueFeatures {
 }
 
 impl CatalogueFeatures {
+    /// As the mathematics takes them.
+    pub fn features(&self) -> Features<'_> {
+        Features {
+            numeric: self.numeric.view(),
+            genre_offsets: &self.genre_offsets,
+            genres: &self.genres,
+            n_genres: self.genre_names.len(),
+        }
+    }
+
     /// The catalogue's popularity of a track, the first of its features.
     pub fn popularity(&self, track: usize) -> Option<i32> {
         let popularity = self.numeric[(track, 0)];
         (!popularity.is_nan()).then_some(popularity as i32)
+    }
+
+    /// The genres of a track.
+    pub fn genres_of(&self, track: usize) -> &[u32] {
+        &self.genres[self.genre_offsets[track]..self.genre_offsets[track + 1]]
     }
 }
 

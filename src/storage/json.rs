@@ -5,9 +5,18 @@
 #![expect(unsafe_code, reason = "the server's JSON is walked through a C interface")]
 
 use std::collections::BTreeMap;
+use std::ffi::CStr;
 
-use pgrx::pg_sys;
+use pgrx::callconv::{Arg, ArgAbi};
+use pgrx::nullable::Nullable;
 use pgrx::pg_sys::{JsonbIteratorToken as token, jbvType as kind};
+use pgrx::pgrx_sql_entity_graph::metadata::{
+    ArgumentError, ReturnsError, ReturnsRef, SqlMappingRef, SqlTranslatable, TypeOrigin,
+};
+use pgrx::{PgSqlErrorCode, pg_sys};
+
+use crate::error::raise;
+use crate::memory;
 
 /// Numbers by name, in byte order; what is not a finite number is left out.
 pub type Weights = BTreeMap<String, f64>;
@@ -68,4 +77,62 @@ unsafe fn number(value: &pg_sys::JsonbValue) -> Option<f64> {
         pgrx::direct_function_call::<f64>(pg_sys::numeric_float8_no_overflow, &[Some(numeric)])
     };
     number.filter(|number| number.is_finite())
+}
+
+/// A `jsonb` argument as its text. What pgrx makes of one panics for numbers and depths that
+/// the server takes and the parser does not.
+pub struct Document(pub String);
+
+impl Document {
+    /// The value, or an error that names the argument.
+    pub fn parse(&self, name: &str) -> serde_json::Value {
+        serde_json::from_str(&self.0).unwrap_or_else(|error| {
+            raise(
+                PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+                format!("{name} cannot be read: {error}"),
+                None,
+            )
+        })
+    }
+}
+
+impl pgrx::FromDatum for Document {
+    unsafe fn from_polymorphic_datum(
+        datum: pg_sys::Datum,
+        is_null: bool,
+        _: pg_sys::Oid,
+    ) -> Option<Self> {
+        if is_null {
+            return None;
+        }
+        // SAFETY: the datum is a jsonb, which the function takes and prints.
+        let text = unsafe {
+            let json = pg_sys::pg_detoast_datum(datum.cast_mut_ptr());
+            let argument = pg_sys::Datum::from(json.addr());
+            pgrx::direct_function_call::<&CStr>(pg_sys::jsonb_out, &[Some(argument)])
+        };
+        text.and_then(|text| text.to_str().ok()).map(|text| Document(memory::owned(text)))
+    }
+}
+
+// SAFETY: a jsonb is passed by reference, as `from_datum` reads it.
+unsafe impl<'fcx> ArgAbi<'fcx> for Document {
+    unsafe fn unbox_arg_unchecked(argument: Arg<'_, 'fcx>) -> Self {
+        // SAFETY: the caller's promise is handed on.
+        unsafe { argument.unbox_arg_using_from_datum() }.unwrap_or(Document("null".to_owned()))
+    }
+
+    unsafe fn unbox_nullable_arg(argument: Arg<'_, 'fcx>) -> Nullable<Self> {
+        // SAFETY: as above.
+        unsafe { argument.unbox_arg_using_from_datum() }.into()
+    }
+}
+
+// SAFETY: the type is the server's own.
+unsafe impl SqlTranslatable for Document {
+    const TYPE_IDENT: &'static str = pgrx::pgrx_resolved_type!(Document);
+    const TYPE_ORIGIN: TypeOrigin = TypeOrigin::External;
+    const ARGUMENT_SQL: Result<SqlMappingRef, ArgumentError> = Ok(SqlMappingRef::literal("jsonb"));
+    const RETURN_SQL: Result<ReturnsRef, ReturnsError> =
+        Ok(ReturnsRef::One(SqlMappingRef::literal("jsonb")));
 }

@@ -191,6 +191,8 @@ pub struct Embedded<'a> {
     pub listeners: i32,
     /// The catalogue's own popularity.
     pub popularity: Option<i32>,
+    /// Its number in a model of plays.
+    pub track_no: Option<i32>,
 }
 
 /// Stores the track vectors of a model; `feed` hands each row to the function it is given.
@@ -208,6 +210,7 @@ pub fn write_track_embeddings<'a>(
             "duration_ms",
             "listeners",
             "popularity",
+            "track_no",
         ],
         &mut |out| {
             let Some(row) = rows.next() else { return false };
@@ -218,6 +221,7 @@ pub fn write_track_embeddings<'a>(
             out.optional(row.duration_ms, bulk::RowWriter::i32);
             out.i32(row.listeners);
             out.optional(row.popularity, bulk::RowWriter::i32);
+            out.optional(row.track_no, bulk::RowWriter::i32);
             true
         },
     )

@@ -79,7 +79,8 @@ pub fn take_turn<T>(
     let path = path(database, fingerprint).with_extension_added("lock");
     loop {
         crate::interrupt::interrupt();
-        let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+        let lock =
+            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path)?;
         match lock.try_lock() {
             Ok(()) => {
                 let turn = Turn { _lock: lock, path };

@@ -229,6 +229,7 @@ mod tests {
             duration_ms: None,
             listeners: 0,
             popularity: None,
+            track_no: None,
         };
         let rows = [embedded("a", &[1.0, 0.0]), embedded("b", second)];
         assert_eq!(models::write_track_embeddings(model_id, rows.into_iter()), 2);

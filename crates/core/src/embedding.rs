@@ -2,8 +2,8 @@
 //!
 //! The feature matrix `x: (n_tracks, n_features)` has numeric columns,
 //! standardised with the population standard deviation after missing values took
-//! the mean of the known ones, and one 0/1 column for each genre, unscaled
-//! (multi-hot: a track may have several). PCA centres every column and keeps the
+//! the mean of the known ones, and one column for each genre, 0 or the weight of
+//! genres (multi-hot: a track may have several). PCA centres every column and keeps the
 //! eigenvectors of the covariance matrix with the largest eigenvalues, as
 //! `sklearn.decomposition.PCA` does; a track's embedding is its centred row times
 //! the components.
@@ -68,6 +68,8 @@ pub struct Pca {
     pub genres: Vec<u32>,
     /// Share of the tracks that have each of `genres`.
     pub genre_shares: Vec<f64>,
+    /// What a genre's column holds for a track that has it.
+    pub genre_weight: f64,
     /// Columns without variance, left out: numeric ones first, then genres at `n_numeric + genre`.
     pub constant: Vec<usize>,
     /// Loadings `(dims, n_numeric + genres.len())`, 0 in constant columns; rows are orthonormal.
@@ -87,19 +89,32 @@ pub enum Dims {
     AtMost(usize),
 }
 
-/// Fits the first principal components of the features.
+/// Fits the first principal components of the features, a genre counting
+/// `genre_weight` where a number counts its standard deviations.
 ///
 /// # Errors
-/// [`Error::OutOfRange`] for 0 dims, [`Error::TooFew`] for fewer than two tracks,
+/// [`Error::OutOfRange`] for 0 dims and a weight that is negative or not finite, [`Error::TooFew`] for fewer than two tracks,
 /// [`Error::AboveRank`] where the features span fewer dimensions than asked for, or none,
 /// [`Error::OutOfMemory`].
-pub fn fit(features: &Features, dims: Dims, interrupt: Interrupt) -> Result<Pca> {
+pub fn fit(
+    features: &Features,
+    dims: Dims,
+    genre_weight: f64,
+    interrupt: Interrupt,
+) -> Result<Pca> {
     let (Dims::Exactly(wanted) | Dims::AtMost(wanted)) = dims;
     if wanted == 0 {
         return Err(Error::OutOfRange {
             name: "dims",
             value: "0".into(),
             expected: "at least 1".into(),
+        });
+    }
+    if !(0.0..=1e6).contains(&genre_weight) {
+        return Err(Error::OutOfRange {
+            name: "genre_weight",
+            value: genre_weight.to_string(),
+            expected: "between 0 and 1000000".into(),
         });
     }
     let n = features.n_tracks();
@@ -110,7 +125,11 @@ pub fn fit(features: &Features, dims: Dims, interrupt: Interrupt) -> Result<Pca>
     let columns = GenreColumns::of(features)?;
     let n_numeric = features.numeric.ncols();
     let width = n_numeric + columns.genres.len();
-    let covariance = covariance(features, &columns, &means, &scales, interrupt)?;
+    let mut covariance = covariance(features, &columns, &means, &scales, interrupt)?;
+    let scale = |j: usize| if j < n_numeric { 1.0 } else { genre_weight };
+    for (i, row) in covariance.chunks_exact_mut(width.max(1)).enumerate() {
+        row.iter_mut().enumerate().for_each(|(j, value)| *value *= scale(i) * scale(j));
+    }
     let variance = |j: usize| covariance[j * width + j];
     let (varying, constant): (Vec<usize>, Vec<usize>) =
         (0..width).partition(|&j| variance(j) > 0.0 && (j >= n_numeric || scales[j] > 0.0));
@@ -154,6 +173,7 @@ pub fn fit(features: &Features, dims: Dims, interrupt: Interrupt) -> Result<Pca>
         scales,
         genres: columns.genres,
         genre_shares: columns.shares,
+        genre_weight,
         constant,
         components,
         explained_variance: Array1::from_vec(explained_variance),
@@ -206,7 +226,7 @@ impl Pca {
         let column_of = column_of(&self.genres, features.n_genres)?;
         let mut centre = vec![0.0; dims];
         for (at, &share) in self.genre_shares.iter().enumerate() {
-            add_scaled(&mut centre, -share, row(n_numeric + at));
+            add_scaled(&mut centre, -share * self.genre_weight, row(n_numeric + at));
         }
         let mut sums = vec![0.0; dims];
         let mut embedding = vec![0.0f32; dims];
@@ -224,7 +244,7 @@ impl Pca {
             for &genre in features.genres_of(track) {
                 let column = column_of[genre as usize];
                 if column != NONE {
-                    add_scaled(&mut sums, 1.0, row(n_numeric + column as usize));
+                    add_scaled(&mut sums, self.genre_weight, row(n_numeric + column as usize));
                 }
             }
             for (out, &sum) in embedding.iter_mut().zip(&sums) {

@@ -17,7 +17,7 @@ fn two_correlated_columns_have_known_components() {
     // Standardised columns with correlation r: eigenvalues 1 ± r along (1, ±1)/√2.
     let x = array![[1.0, 2.0], [2.0, 1.0], [3.0, 4.0], [4.0, 3.0]];
     let offsets = [0; 5];
-    let pca = fit(&numeric_only(&x, &offsets), Dims::Exactly(2), &|| ()).unwrap();
+    let pca = fit(&numeric_only(&x, &offsets), Dims::Exactly(2), 1.0, &|| ()).unwrap();
     let r = 0.6;
     let denominator = 4.0 / 3.0;
     assert!((pca.explained_variance[0] - (1.0 + r) * denominator).abs() < 1e-12);
@@ -32,7 +32,7 @@ fn two_correlated_columns_have_known_components() {
 fn a_missing_value_takes_the_mean() {
     let x = array![[1.0], [f64::NAN], [3.0]];
     let offsets = [0; 4];
-    let pca = fit(&numeric_only(&x, &offsets), Dims::Exactly(1), &|| ()).unwrap();
+    let pca = fit(&numeric_only(&x, &offsets), Dims::Exactly(1), 1.0, &|| ()).unwrap();
     assert_eq!(pca.means[0], 2.0);
     // Population deviation over three values, the imputed one included.
     assert!((pca.scales[0] - (2.0f64 / 3.0).sqrt()).abs() < 1e-15);
@@ -48,7 +48,7 @@ fn constant_columns_are_left_out_and_named() {
         genres: &[0, 0, 1, 0],
         n_genres: 3,
     };
-    let pca = fit(&features, Dims::Exactly(2), &|| ()).unwrap();
+    let pca = fit(&features, Dims::Exactly(2), 1.0, &|| ()).unwrap();
     // The second number never changes, the first genre is everywhere, the third nowhere.
     assert_eq!(pca.constant, vec![1, 2, 4]);
     assert!(pca.components.column(1).iter().all(|&v| v == 0.0));
@@ -59,15 +59,19 @@ fn dims_are_checked_against_the_rank() {
     let x = array![[1.0, 2.0], [2.0, 4.0], [3.0, 6.0], [7.0, 14.0]];
     let offsets = [0; 5];
     let features = numeric_only(&x, &offsets);
-    assert!(matches!(fit(&features, Dims::Exactly(0), &|| ()), Err(Error::OutOfRange { .. })));
-    let refused = fit(&features, Dims::Exactly(2), &|| ()).err();
+    assert!(matches!(fit(&features, Dims::Exactly(0), 1.0, &|| ()), Err(Error::OutOfRange { .. })));
+    for weight in [-1.0, f64::NAN, f64::INFINITY] {
+        let refused = fit(&features, Dims::Exactly(1), weight, &|| ()).err();
+        assert!(matches!(refused, Some(Error::OutOfRange { name: "genre_weight", .. })));
+    }
+    let refused = fit(&features, Dims::Exactly(2), 1.0, &|| ()).err();
     assert_eq!(refused, Some(Error::AboveRank { dims: 2, features: 2, rank: 1 }));
-    assert!(fit(&features, Dims::Exactly(1), &|| ()).is_ok());
+    assert!(fit(&features, Dims::Exactly(1), 1.0, &|| ()).is_ok());
     let one = array![[1.0, 2.0]];
-    let too_few = fit(&numeric_only(&one, &offsets[..2]), Dims::Exactly(1), &|| ()).err();
+    let too_few = fit(&numeric_only(&one, &offsets[..2]), Dims::Exactly(1), 1.0, &|| ()).err();
     assert_eq!(too_few, Some(Error::TooFew { what: "tracks", have: 1, need: 2 }));
     let same = array![[1.0], [1.0]];
-    let flat = fit(&numeric_only(&same, &offsets[..3]), Dims::Exactly(1), &|| ()).err();
+    let flat = fit(&numeric_only(&same, &offsets[..3]), Dims::Exactly(1), 1.0, &|| ()).err();
     assert_eq!(flat, Some(Error::AboveRank { dims: 1, features: 0, rank: 0 }));
 }
 
@@ -104,7 +108,8 @@ fn the_sparse_road_equals_the_dense_definition() {
             genres: &genres,
             n_genres: 8,
         };
-        let pca = fit(&features, Dims::Exactly(6), &|| ()).unwrap();
+        let weight = 0.5 + seed as f64;
+        let pca = fit(&features, Dims::Exactly(6), weight, &|| ()).unwrap();
         // Dense: fill in, scale, centre; then XᵀX/(n−1) must be diagonal in the components.
         let n = numeric.nrows();
         let mut x = Array2::<f64>::zeros((n, 13));
@@ -114,7 +119,7 @@ fn the_sparse_road_equals_the_dense_definition() {
                 x[(i, j)] = if v.is_nan() { 0.0 } else { (v - pca.means[j]) / pca.scales[j] };
             }
             for &g in features.genres_of(i) {
-                x[(i, 5 + g as usize)] = 1.0;
+                x[(i, 5 + g as usize)] = weight;
             }
         }
         let mean = x.mean_axis(ndarray::Axis(0)).unwrap();
@@ -143,13 +148,13 @@ fn as_many_dims_as_there_are_where_fewer_will_do() {
     let (numeric, offsets, genres) = catalogue(1);
     let features =
         Features { numeric: numeric.view(), genre_offsets: &offsets, genres: &genres, n_genres: 8 };
-    let all = fit(&features, Dims::AtMost(64), &|| ()).unwrap();
+    let all = fit(&features, Dims::AtMost(64), 1.0, &|| ()).unwrap();
     assert_eq!(all.components.nrows(), 13);
-    let exactly = fit(&features, Dims::Exactly(13), &|| ()).unwrap();
+    let exactly = fit(&features, Dims::Exactly(13), 1.0, &|| ()).unwrap();
     assert_eq!(all.components, exactly.components);
-    assert_eq!(fit(&features, Dims::AtMost(3), &|| ()).unwrap().components.nrows(), 3);
+    assert_eq!(fit(&features, Dims::AtMost(3), 1.0, &|| ()).unwrap().components.nrows(), 3);
     let same = array![[1.0], [1.0]];
-    let flat = fit(&numeric_only(&same, &[0; 3]), Dims::AtMost(64), &|| ()).err();
+    let flat = fit(&numeric_only(&same, &[0; 3]), Dims::AtMost(64), 1.0, &|| ()).err();
     assert_eq!(flat, Some(Error::AboveRank { dims: 64, features: 0, rank: 0 }));
 }
 

@@ -19,7 +19,7 @@ pub mod memory;
 pub mod plays;
 pub mod popularity;
 pub mod rank;
-mod signals;
+pub mod signals;
 pub mod simulate;
 pub mod taste;
 pub mod workers;

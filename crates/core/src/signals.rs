@@ -12,6 +12,8 @@ pub struct Blocked {
 }
 
 impl Blocked {
+    /// Blocks every signal in this thread.
+    #[must_use]
     pub fn all() -> Self {
         #[cfg(unix)]
         {

@@ -1,7 +1,9 @@
 //! Trains on a file of plays, ranks for the users of another and measures.
 //!
 //! `SPARKIFY_TRAIN` and `SPARKIFY_TEST` name files of `user_id,track_id,plays` with
-//! a header; without them nothing is done. `SPARKIFY_DIMS`, `SPARKIFY_THREADS`.
+//! a header; without them nothing is done. `SPARKIFY_DIMS`, `SPARKIFY_THREADS`,
+//! `SPARKIFY_SEED`, `SPARKIFY_ITERATIONS`, `SPARKIFY_RIDGE`, `SPARKIFY_OUTPUT_EXPONENT`,
+//! `SPARKIFY_NEIGHBOUR_WEIGHT` set options.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -65,6 +67,7 @@ fn main() {
     };
     options.dims = variable("SPARKIFY_DIMS").unwrap_or(128.0) as usize;
     options.seed = variable("SPARKIFY_SEED").unwrap_or(42.0) as u64;
+    options.factors.iterations = variable("SPARKIFY_ITERATIONS").unwrap_or(4.0) as usize;
     options.ridge = variable("SPARKIFY_RIDGE");
     options.output_exponent = variable("SPARKIFY_OUTPUT_EXPONENT");
     options.neighbour_weight = variable("SPARKIFY_NEIGHBOUR_WEIGHT");

@@ -5,11 +5,10 @@
 //! Every combination ranks the whole catalogue for the same users, and the one
 //! with the best NDCG is taken.
 
-use faer::linalg::matmul::matmul;
-use faer::{Accum, MatMut, MatRef, Par};
 use sparkify_core::{Interrupt, Result, workers};
 
 use crate::cut::Cut;
+use crate::dense::products;
 use crate::factors::Factors;
 use crate::fold_in::{Entry, FoldIn};
 use crate::interactions::zeros;
@@ -19,9 +18,6 @@ use crate::neighbours::{Additions, Neighbours, recency};
 
 /// Users whose scores a thread holds at a time.
 const USERS: usize = 16;
-
-/// Tracks scored between two checks whether to go on.
-const TRACKS: usize = 8192;
 
 /// What one combination of options reached.
 #[derive(Debug, Clone, PartialEq)]
@@ -155,18 +151,7 @@ impl Validation<'_> {
                 .collect();
             vectors.extend(fold_in.fold_in(&entries).into_iter().map(|x| x as f32));
         }
-        let vectors = MatRef::from_column_major_slice(&vectors, dims, group.len());
-        let mut to = MatMut::from_column_major_slice_mut(&mut scores, tracks, group.len());
-        for first in (0..tracks).step_by(TRACKS) {
-            if !go_on() {
-                return None;
-            }
-            let count = TRACKS.min(tracks - first);
-            let block = &factors.tracks.values[first * dims..(first + count) * dims];
-            let block = MatRef::from_column_major_slice(block, dims, count);
-            let to = to.as_mut().subrows_mut(first, count);
-            matmul(to, Accum::Replace, block.transpose(), vectors, 1.0, Par::Seq);
-        }
+        products(&factors.tracks.values, dims, &vectors, &mut scores, go_on)?;
         Some(Ok(scores))
     }
 }
@@ -223,7 +208,7 @@ impl Scored {
 }
 
 /// The `k` greatest in no order, and perhaps some more.
-fn greatest(scores: &[f32], k: usize) -> Vec<u32> {
+pub(crate) fn greatest(scores: &[f32], k: usize) -> Vec<u32> {
     let room = 4 * k.max(16);
     let mut kept: Vec<(f32, u32)> = Vec::with_capacity(room);
     let mut least = f32::NEG_INFINITY;

@@ -2,16 +2,17 @@
 //!
 //! A ridge regression from content to the learned vectors, `W = (FᵀωF + 10 I)⁻¹
 //! FᵀωO`, weighted by `ω = d / (d + 1)` with a track's d listeners. The columns of F
-//! are half the standardised numbers, not beyond ±3, and one 0/1 column a genre.
+//! are half the standardised numbers, not beyond ±3, and one 0/1 column a genre; of
+//! very many genres the [`MAX_GENRES`] that most tracks have.
 //!
 //! Source: Z. Gantner et al., "Learning attribute-to-feature mappings for
 //! cold-start recommendations", ICDM 2010.
 
 use faer::{Mat, MatMut, Side, linalg::solvers::Solve};
-use sparkify_core::embedding::Features;
+use sparkify_core::embedding::{Features, MAX_GENRES};
 use sparkify_core::{Error, Interrupt, Result};
 
-use crate::interactions::zeros;
+use crate::interactions::{reserve, zeros};
 
 /// What is added to the diagonal.
 const RIDGE: f64 = 10.0;
@@ -34,7 +35,9 @@ pub struct ColdMap {
     pub means: Vec<f64>,
     /// Standard deviation of the known values; 0 where they do not vary.
     pub scales: Vec<f64>,
-    /// `(n_numeric + n_genres, dims)` in rows.
+    /// Genres that take part, ascending.
+    pub genres: Vec<u32>,
+    /// `(n_numeric + genres, dims)` in rows.
     pub weights: Vec<f64>,
 }
 
@@ -53,8 +56,10 @@ impl ColdMap {
         interrupt: Interrupt,
     ) -> Result<Self> {
         let (means, scales) = standardisation(features);
-        let width = means.len() + features.n_genres;
-        let mut map = Self { dims, means, scales, weights: zeros(width * dims, "content map")? };
+        let genres = most_frequent(features)?;
+        let width = means.len() + genres.len();
+        let weights = zeros(width * dims, "content map")?;
+        let mut map = Self { dims, means, scales, genres, weights };
         let mut system: Vec<f64> = zeros(width * width, "content map")?;
         let mut entries = Vec::new();
         for (track, &heard) in listeners.iter().enumerate().filter(|&(_, &heard)| heard > 0) {
@@ -118,10 +123,26 @@ impl ColdMap {
                 entries.push((column, NUMERIC_WEIGHT * z));
             }
         }
-        let genres = features.genre_offsets[track]..features.genre_offsets[track + 1];
-        let first = self.means.len();
-        entries.extend(features.genres[genres].iter().map(|&genre| (first + genre as usize, 1.0)));
+        let own = features.genre_offsets[track]..features.genre_offsets[track + 1];
+        for genre in &features.genres[own] {
+            if let Ok(at) = self.genres.binary_search(genre) {
+                entries.push((self.means.len() + at, 1.0));
+            }
+        }
     }
+}
+
+/// Up to [`MAX_GENRES`] genres, ascending.
+fn most_frequent(features: &Features) -> Result<Vec<u32>> {
+    let mut counts: Vec<u32> = zeros(features.n_genres, "genres")?;
+    features.genres.iter().for_each(|&genre| counts[genre as usize] += 1);
+    let mut genres: Vec<u32> = Vec::new();
+    reserve(&mut genres, features.n_genres, "genres")?;
+    genres.extend(0..features.n_genres as u32);
+    genres.sort_by_key(|&genre| std::cmp::Reverse(counts[genre as usize]));
+    genres.truncate(MAX_GENRES);
+    genres.sort_unstable();
+    Ok(genres)
 }
 
 /// Mean and standard deviation of the known values, by column.

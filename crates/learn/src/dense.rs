@@ -95,6 +95,33 @@ impl Tall {
     }
 }
 
+/// Rows of `tall: (rows, dims)` times vectors `(users, dims)`: `(users, rows)`, all in
+/// rows; `None` where `go_on` said no.
+pub(crate) fn products(
+    tall: &[f32],
+    dims: usize,
+    vectors: &[f32],
+    out: &mut [f32],
+    go_on: &dyn Fn() -> bool,
+) -> Option<()> {
+    if dims == 0 || vectors.is_empty() {
+        return Some(());
+    }
+    let (rows, users) = (tall.len() / dims, vectors.len() / dims);
+    let vectors = MatRef::from_column_major_slice(vectors, dims, users);
+    let mut out = MatMut::from_column_major_slice_mut(out, rows, users);
+    for (block, first) in tall.chunks(4 * BLOCK * dims).zip((0..).step_by(4 * BLOCK)) {
+        if !go_on() {
+            return None;
+        }
+        let count = block.len() / dims;
+        let block = MatRef::from_column_major_slice(block, dims, count);
+        let to = out.as_mut().subrows_mut(first, count);
+        matmul(to, Accum::Replace, block.transpose(), vectors, 1.0, Par::Seq);
+    }
+    Some(())
+}
+
 /// Rows as the columns of a float64 matrix `(dims, rows)`.
 fn widened<'a>(rows: &[f32], dims: usize, wide: &'a mut Vec<f64>) -> MatRef<'a, f64> {
     wide.clear();

@@ -156,6 +156,48 @@ impl Interactions {
     }
 }
 
+impl Interactions {
+    /// The same users over the tracks that somebody played, and which those are.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub fn of_heard(&self) -> Result<(Self, Vec<u32>)> {
+        const NONE: u32 = u32::MAX;
+        let mut numbers: Vec<u32> = zeros(self.tracks, "tracks")?;
+        let mut heard = Vec::new();
+        for (track, listeners) in self.listeners()?.into_iter().enumerate() {
+            numbers[track] = NONE;
+            if listeners > 0 {
+                numbers[track] = heard.len() as u32;
+                reserve(&mut heard, 1, "tracks")?;
+                heard.push(track as u32);
+            }
+        }
+        let mut among = Self::new(heard.len(), self.timed)?;
+        let mut own = Vec::new();
+        for user in 0..self.users() {
+            own.clear();
+            own.extend(self.plays_of(user).filter_map(|play| {
+                let track = numbers[play.track as usize];
+                (track != NONE).then_some(Play { track, ..play })
+            }));
+            among.push(&mut own)?;
+        }
+        Ok((among, heard))
+    }
+
+    /// Whether there are plays enough to learn from: 100 users who played 5 tracks
+    /// or more, and 1,000 plays of distinct tracks by them.
+    pub fn enough(&self) -> bool {
+        let played =
+            |user| self.plays_of(user).filter(|play| play.signal == Signal::Played).count();
+        let counts = (0..self.users()).map(played).filter(|&count| count >= 5);
+        let (users, plays) =
+            counts.fold((0, 0), |(users, plays), count| (users + 1, plays + count));
+        users >= 100 && plays >= 1000
+    }
+}
+
 /// Room for `more` in `vec`, or [`Error::OutOfMemory`].
 pub(crate) fn reserve<T>(vec: &mut Vec<T>, more: usize, what: &'static str) -> Result<()> {
     let bytes = more.saturating_mul(size_of::<T>());

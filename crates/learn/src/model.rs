@@ -68,6 +68,9 @@ impl Default for Options {
 /// Users of whom something must be held out for a choice to say anything.
 const FEWEST_USERS: usize = 20;
 
+/// Steps of the factorisation for a choice.
+const CHOICE_ITERATIONS: usize = 2;
+
 const RIDGES: [f64; 3] = [0.4, 0.1, 0.6];
 const OUTPUT_EXPONENTS: [f64; 5] = [0.5, 0.25, 0.75, 0.0, 1.0];
 const NEIGHBOUR_WEIGHTS: [f64; 8] = [0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0];
@@ -212,8 +215,10 @@ fn choose(data: &Interactions, options: &mut Options, interrupt: Interrupt) -> R
     let mut tried = Vec::new();
     for ridge in ridges {
         options.factors.ridge = ridge;
-        let factors =
-            Factors::train(&targets, &start, &options.factors, options.threads, interrupt)?;
+        // What is best shows after a few steps.
+        let iterations = options.factors.iterations.min(CHOICE_ITERATIONS);
+        let trial = FactorOptions { iterations, ..options.factors.clone() };
+        let factors = Factors::train(&targets, &start, &trial, options.threads, interrupt)?;
         // Factors as they are: f comes in when they are scored.
         let fold_in = fold_in(&targets, &factors, 0.0, options);
         let validation = Validation {

@@ -414,3 +414,24 @@ fn without_times_the_seed_cuts() {
     assert_ne!(cut(1).held_out(0), cut(2).held_out(0));
     assert_ne!(cut(1).held_out(0), cut(1).held_out(1));
 }
+
+#[test]
+fn tracks_that_nobody_played_are_left_out_on_demand() {
+    let disliked = Play { signal: Signal::Disliked, ..play(3) };
+    let data = interactions(&[vec![play(4), play(1), disliked], vec![], vec![play(4)]], 6);
+    let (among, heard) = data.of_heard().unwrap();
+    assert_eq!(heard, [1, 4]);
+    assert_eq!((among.users(), among.tracks(), among.len()), (3, 2, 3));
+    assert_eq!(among.plays_of(2).map(|play| play.track).collect::<Vec<_>>(), [1]);
+}
+
+#[test]
+fn plays_are_enough_from_a_hundred_users_and_a_thousand_plays_on() {
+    let rows = |users: usize, tracks: u32| {
+        interactions(&vec![(0..tracks).map(play).collect::<Vec<_>>(); users], 20).enough()
+    };
+    assert!(rows(100, 10));
+    assert!(!rows(99, 20));
+    assert!(!rows(101, 9));
+    assert!(!rows(1000, 4));
+}

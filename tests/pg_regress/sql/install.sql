@@ -20,8 +20,9 @@ ORDER BY t.typname;
 -- all, read_played_at names the schema of all it uses, recommend and similar_tracks set the path once a call and not
 -- once a row, the imports run a source of the caller's under the caller's path, and a procedure that commits cannot carry the clause.
 SELECT p.oid::regprocedure FROM pg_catalog.pg_proc AS p
-WHERE p.pronamespace IN ('sparkify'::regnamespace, 'sparkify_internal'::regnamespace) AND p.prokind = 'f' AND p.proname NOT IN ('song_key', 'read_played_at', 'recommend', 'recommend_for', 'explain_recommendation', 'similar_tracks', 'similar_users', 'popular_tracks', 'trending',
-        'import_tracks', 'import_events', 'import_embeddings')
+WHERE p.pronamespace IN ('sparkify'::regnamespace, 'sparkify_internal'::regnamespace) AND p.prokind = 'f' AND p.proname NOT IN ('song_key', 'read_played_at', 'recommend', 'similar_tracks',
+        'import_tracks', 'import_events', 'import_embeddings', 'recommend_for', 'explain_recommendation',
+        'popular_tracks', 'trending', 'similar_users')
     AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (p.proconfig), false)
 ORDER BY p.proname;
 
@@ -39,12 +40,12 @@ GROUP BY p.proname HAVING count(*) > 1;
 -- Every table and every sequence is dumped, and none holds a row, but what the extension itself fills.
 SELECT c.relname FROM pg_catalog.pg_class AS c
 WHERE c.relnamespace IN ('sparkify'::regnamespace, 'sparkify_internal'::regnamespace) AND c.relkind IN ('r', 'p', 'S')
-    AND c.relname NOT IN ('turns', 'pipeline_lock', 'stated_privileges')
+    AND c.relname NOT IN ('turns', 'pipeline_lock', 'stated_privileges', 'stated_replication', 'published_model', 'cell_reports')
     AND c.oid <> ALL (SELECT unnest(extconfig) FROM pg_catalog.pg_extension WHERE extname = 'sparkify')
 ORDER BY c.relname;
 SELECT c.relname FROM pg_catalog.pg_class AS c
 WHERE c.relnamespace IN ('sparkify'::regnamespace, 'sparkify_internal'::regnamespace) AND c.relkind = 'r'
-    AND c.relname NOT IN ('turns', 'stated_privileges') AND query_to_xml(format('SELECT 1 FROM %s LIMIT 1', c.oid::regclass), false, false, '')::text LIKE '%row%'
+    AND c.relname NOT IN ('turns', 'stated_privileges', 'stated_replication') AND query_to_xml(format('SELECT 1 FROM %s LIMIT 1', c.oid::regclass), false, false, '')::text LIKE '%row%'
 ORDER BY c.relname;
 -- Ids are compared byte by byte.
 SELECT a.attrelid::regclass, a.attname FROM pg_catalog.pg_attribute AS a
@@ -79,3 +80,15 @@ SELECT refused('SELECT * FROM sparkify.tracks');
 SELECT refused('SELECT * FROM sparkify.recommend(''ann'')');
 RESET ROLE;
 DROP ROLE sparkify_regress_visitor;
+-- Of every table it is stated whether it travels between a trainer and its cells.
+SELECT c.oid::regclass AS unstated FROM pg_catalog.pg_class AS c
+WHERE c.relkind IN ('r', 'p') AND (c.relnamespace = 'sparkify'::regnamespace OR c.relnamespace = 'sparkify_internal'::regnamespace
+        AND EXISTS (SELECT FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = c.oid AND a.attname IN ('model_id', 'user_id', 'track_id')))
+    AND c.oid NOT IN (SELECT to_regclass(relation) FROM sparkify_internal.stated_replication WHERE to_regclass(relation) IS NOT NULL)
+ORDER BY 1;
+-- What travels to the trainer is keyed by user or cell, so that no two cells can write the same row.
+SELECT s.relation FROM sparkify_internal.stated_replication AS s
+WHERE s.way = 'to trainer' AND to_regclass(s.relation) IS NOT NULL AND NOT EXISTS (
+    SELECT FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+    WHERE i.indrelid = to_regclass(s.relation) AND i.indisprimary AND a.attname IN ('user_id', 'cell'))
+ORDER BY 1;

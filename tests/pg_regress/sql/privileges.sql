@@ -38,6 +38,9 @@ WHERE p.prosecdef AND p.prorettype = 'trigger'::regtype AND p.prosrc NOT LIKE '%
 ORDER BY 1;
 
 -- The parts.
+SET client_min_messages = error;
+DROP ROLE IF EXISTS sparkify_part_reader, sparkify_part_writer, sparkify_part_operator, sparkify_part_stranger;
+RESET client_min_messages;
 CREATE ROLE sparkify_part_reader;
 CREATE ROLE sparkify_part_writer;
 CREATE ROLE sparkify_part_operator;
@@ -122,5 +125,6 @@ SELECT sparkify.grant_writer('sparkify_part_reader');
 SELECT sparkify.grant_reader('sparkify_part_reader', '5 seconds');
 SELECT unnest(setconfig) FROM pg_db_role_setting AS s JOIN pg_roles AS r ON r.oid = s.setrole WHERE r.rolname = 'sparkify_part_reader' ORDER BY 1;
 SELECT sparkify.revoke_access('sparkify_part_reader');
-DROP OWNED BY sparkify_part_stranger;
+SET client_min_messages = warning;
+DROP OWNED BY sparkify_part_stranger CASCADE;
 DROP ROLE sparkify_part_reader, sparkify_part_writer, sparkify_part_operator, sparkify_part_stranger;

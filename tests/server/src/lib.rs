@@ -5,8 +5,10 @@
 //! A test that stops, kills or configures its server makes one of its own with
 //! [`Server::start`]; it ends with the value.
 
+pub mod cells;
 pub mod data;
 pub mod gate;
+pub mod kafka;
 pub mod pipeline;
 pub mod random;
 pub mod values;

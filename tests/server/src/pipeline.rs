@@ -7,13 +7,14 @@ use postgres::Client;
 use crate::{Database, Server};
 
 /// The steps, in their order.
-pub const STEPS: [&str; 9] = [
+pub const STEPS: [&str; 10] = [
     "clean",
     "match",
     "embeddings",
     "user_vectors",
     "recommendations",
     "validation",
+    "evaluation",
     "activation",
     "prune",
     "summaries",
