@@ -88,7 +88,8 @@ impl FoldIn {
         let known = self.known(entries);
         let shrink = shrinkage(&self.eigenvalues, self.alpha, self.lambda);
         // A loop of a few milliseconds at most goes on.
-        let _ = Solver::new(&shrink).solve(entries.len(), known, &|| true, &mut x);
+        let _ =
+            Solver::for_row(&shrink, entries.len()).solve(entries.len(), known, &|| true, &mut x);
         x
     }
 
@@ -112,7 +113,8 @@ impl FoldIn {
             Known { target: product(&known, &t), ..known }
         };
         let mut z = vec![0.0; self.dims()];
-        let solved = Solver::new(&shrink).solve(entries.len(), other, &|| true, &mut z);
+        let solved =
+            Solver::for_row(&shrink, entries.len()).solve(entries.len(), other, &|| true, &mut z);
         // What the half-step gives is D^(−½) times what is sought.
         for ((z, t), s) in z.iter_mut().zip(&t).zip(&shrink) {
             *z = t - *z / s;

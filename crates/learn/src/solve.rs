@@ -49,14 +49,26 @@ pub(crate) fn shrinkage(eigenvalues: &[f64], alpha: f64, lambda: f64) -> Vec<f64
 impl<'a> Solver<'a> {
     /// For rows whose columns lie in the eigenbasis that `shrink` was made from.
     pub fn new(shrink: &'a [f64]) -> Self {
+        Self::with_room(shrink, shrink.len().max(CHUNK))
+    }
+
+    /// For one row of `n` columns: no more memory than that takes, for it is new each time.
+    pub fn for_row(shrink: &'a [f64], n: usize) -> Self {
+        Self::with_room(shrink, if n < shrink.len() { n } else { CHUNK.max(shrink.len()) })
+    }
+
+    /// For rows of fewer than `columns` columns, or of any number of them where that is
+    /// neither below the dims nor below a chunk.
+    fn with_room(shrink: &'a [f64], columns: usize) -> Self {
         let d = shrink.len();
+        let size = d.min(columns);
         let scratch =
-            llt::factor::cholesky_in_place_scratch::<f64>(d, Par::Seq, Default::default());
+            llt::factor::cholesky_in_place_scratch::<f64>(size, Par::Seq, Default::default());
         Self {
             shrink,
-            columns: vec![0.0; d * CHUNK.max(d)],
-            system: vec![0.0; d * d],
-            right: vec![0.0; CHUNK.max(d)],
+            columns: vec![0.0; d * columns],
+            system: vec![0.0; size * size],
+            right: vec![0.0; columns],
             stack: MemBuffer::new(scratch),
         }
     }

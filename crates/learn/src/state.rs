@@ -4,6 +4,17 @@ use sparkify_core::{Error, Result};
 
 use crate::FoldIn;
 
+/// Dot product, in eight sums side by side: one alone waits for each addition.
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let mut lanes = [0.0; 8];
+    for (a, b) in a.chunks(8).zip(b.chunks(8)) {
+        for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
+            *lane += a * b;
+        }
+    }
+    lanes.iter().sum()
+}
+
 /// What is stored once for a model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct State {
@@ -21,8 +32,7 @@ impl State {
     pub fn root_mean_square(&self, x: &[f64]) -> f64 {
         let dims = self.fold_in.dims();
         let rows = self.output_gram.chunks_exact(dims.max(1));
-        let dot = |row: &[f64]| row.iter().zip(x).map(|(g, x)| g * x).sum::<f64>();
-        let square: f64 = rows.zip(x).map(|(row, x)| x * dot(row)).sum();
+        let square: f64 = rows.zip(x).map(|(row, x_of_row)| x_of_row * dot(row, x)).sum();
         square.max(0.0).sqrt()
     }
 
