@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 export PG_MAJOR ?= 15
 # Handed on by name, so that no value is read as a command.
-export TRACKS FRESH GRAFANA FULL DESTDIR
+export TRACKS HISTORY FRESH GRAFANA FULL DESTDIR
 export PG_CONFIG_TARGET := $(PG_CONFIG)
 unexport PG_CONFIG
 
@@ -10,7 +10,7 @@ unexport PG_CONFIG
 help: ## Lists the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 18
 
-run: ## Builds, makes a private database, fills it; TRACKS=file.csv for tracks of your own, FRESH=1 to begin anew
+run: ## Builds, makes a private database, fills it; TRACKS=file.csv for tracks and HISTORY=path for plays of your own, FRESH=1 to begin anew
 	@scripts/run.sh
 
 start: ## Starts the private server with its data; GRAFANA=1 lets it listen on a loopback port

@@ -36,6 +36,14 @@ SELECT pg_temp.end_step('generate_users', :rows);
 SELECT pg_temp.begin_step() \g /dev/null
 SELECT sparkify.generate_events(events_per_user => :plays) AS rows \gset
 SELECT pg_temp.end_step('generate_events', :rows);
+\if :{?history}
+    SELECT pg_temp.begin_step() \g /dev/null
+    SELECT accepted AS rows, format('      accepted %s, duplicate %s, unmatched %s, passed over %s, rejected %s',
+        accepted, duplicate, unmatched, passed_over, rejected) AS counts
+    FROM sparkify.load_history(:'history', 'you') \gset
+    SELECT pg_temp.end_step('load_history', :rows);
+    SELECT :'counts';
+\endif
 ANALYZE;
 SELECT pg_temp.begin_step() \g /dev/null
 SELECT sparkify.build_embeddings() AS model_id \gset

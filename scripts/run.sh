@@ -1,17 +1,20 @@
 #!/usr/bin/env bash
 # From a catalogue to recommendations in a private cluster. TRACKS names a file
-# of tracks; without it a catalogue is generated. A database that is there is
-# deleted only with FRESH=1.
+# of tracks; without it a catalogue is generated. HISTORY names a listening history,
+# a file, folder or ZIP: the recommendations are for whose it is. A database that is
+# there is deleted only with FRESH=1.
 . "$(dirname "$0")/common.sh"
 
 tracks=${TRACKS:-}
 require_tracks "$tracks"
+history=${HISTORY:-}
+[ -z "$history" ] || [ -r "$history" ] || fail "HISTORY: cannot read $history"
 present() {
     demo_made && [ -f "$STATE/made" ]
 }
 if present && [ -z "${FRESH:-}" ]; then
-    [ -z "$tracks" ] ||
-        fail "there is a database already, made $(cat "$STATE/made"); make run FRESH=1 TRACKS=$tracks deletes it and begins anew"
+    [ -z "$tracks$history" ] ||
+        fail "there is a database already, made $(cat "$STATE/made"); make run FRESH=1 with the same deletes it and begins anew"
     say "There is a database already, made $(cat "$STATE/made"); make run FRESH=1 deletes it and begins anew"
     [ "$(cat "$STATE/made-with" 2>/dev/null)" = "$(sources_stamp)" ] ||
         say "The sources have changed since: what is installed stays as it is until then"
@@ -50,11 +53,11 @@ if demo_runs; then demo_stop; fi
 demo_start -c shared_preload_libraries=
 
 arguments=()
+folder=$STATE/given
+rm -rf "$folder"
+server_folder "$folder"
+trap 'rm -rf "$folder"' EXIT
 if [ -n "$tracks" ]; then
-    folder=$STATE/given
-    rm -rf "$folder"
-    server_folder "$folder"
-    trap 'rm -rf "$folder"' EXIT
     copy=$folder/$(basename -- "$tracks")
     copy_tracks "$tracks" "$copy"
     arguments+=(-v "tracks=$copy")
@@ -76,6 +79,14 @@ SQL
     demo_psql -d postgres -qc "DROP DATABASE $try"
 else
     say "Catalogue: generated (give your own with make run TRACKS=path/to/dataset.csv)"
+fi
+
+if [ -n "$history" ]; then
+    server_folder "$folder/history"
+    cp -rL -- "$history" "$folder/history/"
+    if [ "$(id -u)" = 0 ]; then chown -R postgres "$folder/history"; fi
+    arguments+=(-v "history=$folder/history/$(basename -- "$history")")
+    say "Listening history: $history"
 fi
 
 if [ "$(demo_psql -d postgres -qAtc "SELECT count(*) FROM pg_database WHERE datname = '$DATABASE'")" = 1 ]; then

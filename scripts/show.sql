@@ -1,7 +1,7 @@
--- Recommendations for the user with the most plays.
+-- Recommendations for whose history was given, else for the user with the most plays.
 \set QUIET on
 \pset pager off
-SELECT user_id FROM sparkify.listening_events GROUP BY user_id ORDER BY count(*) DESC, user_id LIMIT 1 \gset
+SELECT user_id FROM sparkify.listening_events GROUP BY user_id ORDER BY user_id = 'you' DESC, count(*) DESC, user_id LIMIT 1 \gset
 \echo 'Recommendations for' :user_id:
 \pset format aligned
 \pset tuples_only off

@@ -96,11 +96,42 @@ SELECT sparkify.generate_events() \\g /dev/null
 SELECT sparkify.build_embeddings() \\g /dev/null
 ";
 
+/// What `docs/your-own-music.md` starts from: a few tracks, and tables of songs, plays and vectors.
+const OWN_MUSIC: &str = "CREATE EXTENSION sparkify;
+INSERT INTO sparkify.tracks (track_id, track_name, artists, genres, primary_genre)
+SELECT 'song-' || i, 'Song ' || i, ARRAY['Artist ' || i % 3], ARRAY['g' || i % 2], 'g' || i % 2 FROM generate_series(1, 20) AS i;
+CREATE SCHEMA catalogue;
+CREATE TABLE catalogue.songs (id integer, title text, artist text, tags text[], length_ms integer);
+INSERT INTO catalogue.songs SELECT i, 'Title ' || i, 'Singer ' || i % 5, ARRAY['jazz'], 200000 FROM generate_series(1, 50) AS i;
+CREATE TABLE catalogue.plays (listener text, song text, singer text, at timestamptz);
+INSERT INTO catalogue.plays SELECT 'ann', 'Title ' || i, 'Singer ' || i % 5, now() - i * interval '1 hour' FROM generate_series(1, 10) AS i;
+CREATE TABLE catalogue.audio (track_id text, embedding real[]);
+INSERT INTO catalogue.audio SELECT i::text, ARRAY[i % 7, i % 3, 1]::real[] FROM generate_series(1, 50) AS i;
+";
+
+/// A listening history of two plays, one of an unknown track, zipped as it is delivered.
+fn history() -> PathBuf {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default();
+    zip.start_file("Spotify Extended Streaming History/Streaming_History_Audio_2025_0.json", options).unwrap();
+    let plays = r#"[{"ts": "2025-10-01T08:00:30Z", "ms_played": 200000, "spotify_track_uri": "spotify:track:readme1"},
+        {"ts": "2025-10-01T08:04:30Z", "ms_played": 200000, "spotify_track_uri": "spotify:track:other",
+         "master_metadata_track_name": "Other", "master_metadata_album_artist_name": "Nobody"}]"#;
+    zip.write_all(plays.as_bytes()).unwrap();
+    file_for_server("readme-history.zip", &zip.finish().unwrap().into_inner())
+}
+
 #[test]
 fn every_sql_block_runs() {
     let server = Server::shared();
     let csv = file_for_server("readme.csv", CSV.as_bytes());
     let exported = csv.with_file_name("readme-exported.csv");
+    let mapped = file_for_server("readme-mapped.csv", CSV.replace("track_genre", "style").as_bytes());
+    let scrobbles = file_for_server(
+        "readme-scrobbles.csv",
+        b"artist,album,track,uts\nSinger 1,,Title 1,1759305600\nNobody,,Nothing,1759305700\n",
+    );
+    let history = history();
     let mut ran = 0;
     for page in pages() {
         let blocks = blocks(&page, "sql");
@@ -119,13 +150,16 @@ fn every_sql_block_runs() {
         let mut script =
             String::from("\\set ON_ERROR_STOP on\nSET client_min_messages = warning;\n");
         if !blocks.iter().any(|(_, block)| block.contains("CREATE EXTENSION sparkify")) {
-            script.push_str(MUSIC);
+            script.push_str(if page == "docs/your-own-music.md" { OWN_MUSIC } else { MUSIC });
         }
         for (line, block) in &blocks {
             script.push_str(&format!("\\echo {page}:{line}\n{block}\n"));
         }
         let script = script
             .replace("/path/to/dataset.csv", csv.to_str().unwrap())
+            .replace("/path/to/tracks.csv", mapped.to_str().unwrap())
+            .replace("/path/to/my_spotify_data.zip", history.to_str().unwrap())
+            .replace("/path/to/lastfm.csv", scrobbles.to_str().unwrap())
             .replace("'tracks.csv'", &format!("'{}'", exported.display()));
         let mut psql = database.program("psql");
         psql.args(["-X", "-q", "-f", "-"])
