@@ -28,7 +28,15 @@ impl Source {
                 Some("Give the name of a table or view, or a query."),
             );
         }
-        let relation = is_name(text).then(|| callers::relation_name(text)).flatten();
+        let relation = is_name(text).then(|| {
+            callers::relation_name(text).unwrap_or_else(|| {
+                raise(
+                    PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
+                    format!("relation \"{text}\" does not exist"),
+                    Some("Give the name of a table or view, with its schema, or a query."),
+                )
+            })
+        });
         // The line end closes a comment in the query.
         let from = relation.unwrap_or_else(|| format!("({text}\n)"));
         let columns = callers::describe(&format!("SELECT * FROM {from} AS source"));

@@ -322,7 +322,7 @@ fn events_of_tables_and_queries() {
     for (source, code) in [
         ("public.plays", "42703"),
         ("SELECT 1 AS user_id, now() AS played_at", "42703"),
-        ("nothing", "42601"),
+        ("nothing", "42P01"),
         (" ", "22023"),
     ] {
         assert_eq!(refusal(call(&mut client, source, None)).0.code(), code, "{source}");

@@ -215,8 +215,9 @@ fn tables_views_and_queries_with_the_callers_rights() {
     for (source, code) in [
         ("", "22023"),
         ("SELECT 1; SELECT 2", "42601"),
+        ("SELECT 1) AS x; DROP TABLE shop.songs; SELECT * FROM (SELECT 2", "22023"),
         ("SELECT 1) AS x; DROP TABLE shop.songs; --", "42601"),
-        ("no_such_table", "42601"),
+        ("no_such_table", "42P01"),
         ("DELETE FROM shop.songs RETURNING *", "42601"),
         ("shop.songs", "22P04"),
     ] {
