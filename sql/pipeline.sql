@@ -167,12 +167,7 @@ BEGIN
             message := 'no new raw rows';
         END IF;
     WHEN 'match' THEN
-        IF EXISTS (SELECT FROM sparkify.unmatched_plays) THEN
-            SELECT m.accepted, m.unmatched || ' still unmatched' INTO rows, message FROM sparkify.match_plays() AS m;
-        ELSE
-            status := 'skipped';
-            message := 'no unmatched plays';
-        END IF;
+        SELECT m.accepted, nullif(m.unmatched, 0) || ' still unmatched' INTO rows, message FROM sparkify.match_plays() AS m;
     WHEN 'embeddings' THEN
         model := sparkify.build_embeddings(dims => dims, activate => false, half_life_days => half_life_days);
         SELECT (m.metrics ->> 'tracks')::bigint INTO rows FROM sparkify.models AS m WHERE m.model_id = model;

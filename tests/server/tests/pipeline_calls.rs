@@ -15,7 +15,7 @@ fn inside_a_transaction_it_refuses_before_it_begins() {
     assert_eq!(number(&mut client, "SELECT count(*) FROM sparkify.pipeline_runs"), 0);
     // And holds no lock: another session runs.
     database.connect().batch_execute(CALL).unwrap();
-    assert_eq!(last_run(&mut client)[8].1, "succeeded");
+    assert_eq!(last_run(&mut client)[9].1, "succeeded");
 }
 
 #[test]
