@@ -36,8 +36,7 @@ pub fn open(text: &str) -> Vectors {
     let (name, kind) = &from.columns[vector];
     let quoted = pgrx::spi::quote_identifier(name);
     let doubles = match *kind {
-        pg_sys::FLOAT8ARRAYOID => true,
-        pg_sys::NUMERICARRAYOID => true,
+        pg_sys::FLOAT8ARRAYOID | pg_sys::NUMERICARRAYOID | pg_sys::INT4ARRAYOID => true,
         pg_sys::FLOAT4ARRAYOID => false,
         // pgvector's types have casts to real[]; what has none is refused by the server.
         other if callers::can_cast(other, pg_sys::FLOAT4ARRAYOID) => false,

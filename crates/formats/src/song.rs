@@ -60,8 +60,16 @@ pub fn name_keys<'a>(
 ) -> impl Iterator<Item = u128> {
     let artists: Vec<String> = artists.into_iter().map(fold).collect();
     let folded = fold(name);
-    let title = title(&folded, &artists).to_owned();
-    artists.into_iter().map(move |artist| folded_name_key(&title, &artist))
+    let short = title(&folded, &artists);
+    let mut keys: Vec<u128> = artists.iter().map(|artist| folded_name_key(short, artist)).collect();
+    // A play that names one artist cannot know "with …" for a mark of another.
+    for artist in &artists {
+        let known = title(&folded, std::slice::from_ref(artist));
+        if known != short {
+            keys.push(folded_name_key(known, artist));
+        }
+    }
+    keys.into_iter()
 }
 
 fn folded_name_key(title: &str, artist: &str) -> u128 {
@@ -397,6 +405,10 @@ mod tests {
         let keys: Vec<u128> =
             name_keys("Snow - 2009 Remaster", ["Dee & the Dots", "Iva Jol"]).collect();
         assert_eq!(keys, [name_key("snow", "DEE & THE DOTS"), name_key("Snow (Mono)", "Iva Jol")]);
+        let with: Vec<u128> = name_keys("Low (with Ben)", ["Ada", "Ben"]).collect();
+        for (name, artist) in [("Low", "Ada"), ("Low (with Ben)", "Ada"), ("Low", "Ben")] {
+            assert!(with.contains(&name_key(name, artist)), "{name} {artist}");
+        }
         assert!(credited("Dee & the Dots feat. Iva Jol").any(|one| one == "Dee & the Dots"));
         let all: Vec<&str> = credited("Ada FEAT. Ben").collect();
         assert_eq!(all, ["Ada FEAT. Ben", "Ada"]);

@@ -113,7 +113,11 @@ INSERT INTO catalogue.audio SELECT i::text, ARRAY[i % 7, i % 3, 1]::real[] FROM 
 fn history() -> PathBuf {
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     let options = zip::write::SimpleFileOptions::default();
-    zip.start_file("Spotify Extended Streaming History/Streaming_History_Audio_2025_0.json", options).unwrap();
+    zip.start_file(
+        "Spotify Extended Streaming History/Streaming_History_Audio_2025_0.json",
+        options,
+    )
+    .unwrap();
     let plays = r#"[{"ts": "2025-10-01T08:00:30Z", "ms_played": 200000, "spotify_track_uri": "spotify:track:readme1"},
         {"ts": "2025-10-01T08:04:30Z", "ms_played": 200000, "spotify_track_uri": "spotify:track:other",
          "master_metadata_track_name": "Other", "master_metadata_album_artist_name": "Nobody"}]"#;
@@ -126,7 +130,8 @@ fn every_sql_block_runs() {
     let server = Server::shared();
     let csv = file_for_server("readme.csv", CSV.as_bytes());
     let exported = csv.with_file_name("readme-exported.csv");
-    let mapped = file_for_server("readme-mapped.csv", CSV.replace("track_genre", "style").as_bytes());
+    let mapped =
+        file_for_server("readme-mapped.csv", CSV.replace("track_genre", "style").as_bytes());
     let scrobbles = file_for_server(
         "readme-scrobbles.csv",
         b"artist,album,track,uts\nSinger 1,,Title 1,1759305600\nNobody,,Nothing,1759305700\n",
