@@ -1,8 +1,8 @@
 //! Consuming a stream: the part of `consume_stream()` that is one transaction.
 
-use pgrx::JsonB;
 use pgrx::prelude::*;
 
+use crate::storage::json::Document;
 use crate::storage::streams;
 
 #[cfg(feature = "kafka")]
@@ -37,8 +37,8 @@ mod consumer {
 
 #[pg_extern(schema = "sparkify_internal", immutable, parallel_safe)]
 #[search_path(pg_catalog, pg_temp)]
-fn check_stream_columns(columns: JsonB) {
-    streams::mapping(&columns.0);
+fn check_stream_columns(columns: Document) {
+    streams::mapping(&columns.parse("columns"));
 }
 
 #[pg_extern(schema = "sparkify_internal", volatile, parallel_unsafe)]

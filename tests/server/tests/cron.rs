@@ -117,7 +117,8 @@ fn scheduling_again_updates(client: &mut Client) {
     };
     let pipeline = job("CALL sparkify.run_pipeline(n => 10);");
     let refresh = job(
-        "PERFORM sparkify.refresh_recommendations(n => 10); PERFORM sparkify.refresh_summaries();",
+        "PERFORM sparkify.serve_published_model(n => 10); PERFORM sparkify.refresh_recommendations(n => 10); \
+         PERFORM sparkify.refresh_summaries();",
     );
     let given = texts(client, "SELECT job_name FROM sparkify.schedule_pipeline()");
     assert_eq!(given, ["sparkify pipeline", "sparkify refresh"]);

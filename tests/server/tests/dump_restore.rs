@@ -35,7 +35,7 @@ fn contents(client: &mut Client) -> Vec<(String, i64, String)> {
         .query(
             "SELECT c.relnamespace::regnamespace || '.' || c.relname FROM pg_class AS c
             WHERE c.relnamespace IN ('sparkify'::regnamespace, 'sparkify_internal'::regnamespace) AND (c.relkind IN ('r', 'p')
-                AND c.relname NOT IN ('changed_users', 'deleted_tracks', 'stale_marks', 'turns') AND c.relname !~ '_changes$'
+                AND c.relname NOT IN ('changed_users', 'deleted_tracks', 'stale_marks', 'turns', 'published_model') AND c.relname !~ '_changes$'
                 OR c.relname IN ('recommendation_details', 'top_artists', 'top_tracks', 'genre_plays',
                     'user_top_artists', 'user_top_tracks', 'user_genre_plays', 'daily_plays', 'pipeline_status',
                     'model_history', 'recommendation_coverage', 'genre_distribution', 'artist_distribution'))

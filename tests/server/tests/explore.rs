@@ -68,7 +68,7 @@ fn a_small_catalogue_worked_by_hand() {
     let artists = "SELECT ROW(a.*)::text FROM sparkify.artist_distribution AS a ORDER BY artist";
     assert_eq!(
         column::<String>(&mut client, artists),
-        ["(A,2,0.4,2,2,0.5)", "(B,1,0.2,0,1,1)", "(C,3,0.6,3,3,15.5)"]
+        ["(A,2,0.4,2,2,0.5)", "(B,1,0.2,0,1,1)", "(C,3,0.6,3,2,15.5)"]
     );
 }
 

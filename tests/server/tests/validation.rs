@@ -105,8 +105,9 @@ const FAULTS: &[(&str, &str, i64)] = &[
         2,
     ),
     (
-        // The triggers would note the user for the next refresh.
-        "SET session_replication_role = replica; DELETE FROM sparkify.users WHERE user_id = 'u8'; RESET session_replication_role",
+        // Users that are noted for the next refresh are not looked at.
+        "SET session_replication_role = replica; DELETE FROM sparkify.users WHERE user_id = 'u8'; RESET session_replication_role;
+         DELETE FROM sparkify_internal.changed_users",
         "served_users_exist",
         1,
     ),
@@ -145,11 +146,11 @@ const FAULTS: &[(&str, &str, i64)] = &[
         2,
     ),
     (
-        // The triggers would note the user for the next refresh.
+        // Users that are noted for the next refresh are not looked at.
         "SET session_replication_role = replica;
          INSERT INTO sparkify.listening_events (user_id, track_id, played_at)
          SELECT user_id, track_id, '2025-01-01' FROM sparkify.user_recommendations WHERE user_id = 'u8' OR user_id = 'u2';
-         RESET session_replication_role",
+         RESET session_replication_role; DELETE FROM sparkify_internal.changed_users",
         "nothing_played_recommended",
         2,
     ),
