@@ -359,7 +359,7 @@ fn errors_are_those_of_the_sources() {
 #[test]
 fn tests_that_are_promised_exist() {
     let mut texts = Vec::new();
-    for folder in ["tests", "crates"] {
+    for folder in ["tests", "crates", "src"] {
         sources(&project().join(folder), &mut texts);
     }
     let mut checked = 0;
