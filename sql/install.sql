@@ -3,9 +3,9 @@
 
 -- include sql/schemas.sql
 
--- include sql/turns.sql
-
 -- include sql/help.sql
+
+-- include sql/turns.sql
 
 -- src/api/embeddings.rs
 -- sparkify::api::embeddings::activate_model
@@ -493,15 +493,15 @@ AS 'MODULE_PATHNAME', 'song_key_wrapper';
 
 -- include sql/tables.sql
 
--- include sql/simulator.sql
+-- include sql/ingest.sql
 
 -- include sql/learning.sql
 
--- include sql/triggers.sql
-
--- include sql/ingest.sql
-
 -- include sql/imports.sql
+
+-- include sql/simulator.sql
+
+-- include sql/triggers.sql
 
 -- include sql/catalogue.sql
 
@@ -571,34 +571,12 @@ AS 'MODULE_PATHNAME', 'validate_wrapper';
 CREATE SCHEMA IF NOT EXISTS sparkify_internal; /* sparkify::sparkify_internal */
 
 -- src/api/pipeline.rs
--- sparkify::api::pipeline::unlock_pipeline
-CREATE  FUNCTION sparkify_internal."unlock_pipeline"() RETURNS void
+-- sparkify::api::pipeline::lock_pipeline
+CREATE  FUNCTION sparkify_internal."lock_pipeline"() RETURNS bool /* bool */
 STRICT VOLATILE PARALLEL UNSAFE
 SET search_path TO pg_catalog, pg_temp
 LANGUAGE c /* Rust */
-AS 'MODULE_PATHNAME', 'unlock_pipeline_wrapper';
-
--- src/api/estimates.rs
--- sparkify::api::estimates::estimate_rows
-CREATE  FUNCTION sparkify_internal."estimate_rows"(
-	"request" internal /* Internal */
-) RETURNS internal /* Internal */
-IMMUTABLE STRICT PARALLEL SAFE
-SET search_path TO pg_catalog, pg_temp
-LANGUAGE c /* Rust */
-AS 'MODULE_PATHNAME', 'estimate_rows_wrapper';
-
--- include sql/serving.sql
-
--- src/api/streams.rs
--- sparkify::api::streams::check_stream_columns
-CREATE  FUNCTION sparkify_internal."check_stream_columns"(
-	"columns" jsonb /* JsonB */
-) RETURNS void
-IMMUTABLE STRICT PARALLEL SAFE
-SET search_path TO pg_catalog, pg_temp
-LANGUAGE c /* Rust */
-AS 'MODULE_PATHNAME', 'check_stream_columns_wrapper';
+AS 'MODULE_PATHNAME', 'lock_pipeline_wrapper';
 
 -- src/api/streams.rs
 -- sparkify::api::streams::close_stream
@@ -627,13 +605,23 @@ AS 'MODULE_PATHNAME', 'count_plays_wrapper';
 
 -- include sql/summaries.sql
 
--- include sql/outcomes.sql
-
 -- include sql/reach.sql
 
 -- include sql/views.sql
 
+-- include sql/outcomes.sql
+
 -- include sql/dashboard.sql
+
+-- src/api/pipeline.rs
+-- sparkify::api::pipeline::unlock_pipeline
+CREATE  FUNCTION sparkify_internal."unlock_pipeline"() RETURNS void
+STRICT VOLATILE PARALLEL UNSAFE
+SET search_path TO pg_catalog, pg_temp
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'unlock_pipeline_wrapper';
+
+-- include sql/pipeline.sql
 
 -- src/api/streams.rs
 -- sparkify::api::streams::read_stream
@@ -649,22 +637,34 @@ SET search_path TO pg_catalog, pg_temp
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'read_stream_wrapper';
 
--- src/api/pipeline.rs
--- sparkify::api::pipeline::lock_pipeline
-CREATE  FUNCTION sparkify_internal."lock_pipeline"() RETURNS bool /* bool */
-STRICT VOLATILE PARALLEL UNSAFE
+-- src/api/streams.rs
+-- sparkify::api::streams::check_stream_columns
+CREATE  FUNCTION sparkify_internal."check_stream_columns"(
+	"columns" jsonb /* Document */
+) RETURNS void
+IMMUTABLE STRICT PARALLEL SAFE
 SET search_path TO pg_catalog, pg_temp
 LANGUAGE c /* Rust */
-AS 'MODULE_PATHNAME', 'lock_pipeline_wrapper';
-
--- include sql/pipeline.sql
-
--- include sql/cells.sql
-
--- include sql/cells_setup.sql
+AS 'MODULE_PATHNAME', 'check_stream_columns_wrapper';
 
 -- include sql/streams.sql
 
 -- include sql/access.sql
+
+-- src/api/estimates.rs
+-- sparkify::api::estimates::estimate_rows
+CREATE  FUNCTION sparkify_internal."estimate_rows"(
+	"request" internal /* Internal */
+) RETURNS internal /* Internal */
+IMMUTABLE STRICT PARALLEL SAFE
+SET search_path TO pg_catalog, pg_temp
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'estimate_rows_wrapper';
+
+-- include sql/serving.sql
+
+-- include sql/cells.sql
+
+-- include sql/cells_setup.sql
 
 -- include sql/privileges.sql
