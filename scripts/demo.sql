@@ -46,8 +46,8 @@ SELECT pg_temp.end_step('generate_events', :rows);
 \endif
 ANALYZE;
 SELECT pg_temp.begin_step() \g /dev/null
--- The hybrid: from plays, and for tracks that nobody played yet from what is known of them.
-SELECT sparkify.train_model() AS model_id \gset
+-- Where there are plays enough the hybrid: from plays, and for tracks that nobody played yet from what is known of them.
+SELECT sparkify.train_model('auto') AS model_id \gset
 SELECT count(*) AS rows FROM sparkify.track_embeddings WHERE model_id = :model_id \gset
 SELECT pg_temp.end_step('train_model', :rows);
 SELECT pg_temp.begin_step() \g /dev/null

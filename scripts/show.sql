@@ -17,5 +17,7 @@ SELECT coalesce(left(track_name, 40), genre, 'other plays') AS heard, left(prima
 FROM sparkify.explain_recommendation(:'user_id', :'track_id', 5) ORDER BY rank;
 \echo 'How good: trained without the last 14 days, and held against what was played in them:'
 SET client_min_messages = warning;
+-- A few plays cannot tell, and say so: that is no reason to fail.
+\set ON_ERROR_STOP off
 SELECT subject, plays, metric, k, round(value::numeric, 3) AS value, users
 FROM sparkify.evaluate_model() WHERE metric = 'ndcg' AND plays = 'new' ORDER BY value DESC;
