@@ -210,7 +210,9 @@ fn recommendations_equal_an_independent_computation(client: &mut Client) {
              JOIN numbered ON i = (u * 7919 + p * 104729) % 89740 + 1"
         ))
         .unwrap();
-    client.batch_execute(&format!("SELECT sparkify.build_embeddings({DIMS})")).unwrap();
+    client
+        .batch_execute(&format!("SELECT sparkify.build_embeddings({DIMS}, genre_weight => 1)"))
+        .unwrap();
     client.batch_execute("SELECT sparkify.refresh_recommendations(10)").unwrap();
     let tracks = read_tracks(client);
     let position = |id: &str| tracks.binary_search_by(|t| t.id.as_str().cmp(id)).unwrap();
