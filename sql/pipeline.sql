@@ -79,6 +79,8 @@ DECLARE
 BEGIN
     SELECT coalesce(array_agg(model_id ORDER BY model_id), '{}') INTO gone FROM (
         SELECT model_id FROM sparkify.models WHERE NOT active
+            -- The newest vectors from elsewhere are not for us to throw away.
+            AND model_id IS DISTINCT FROM (SELECT max(i.model_id) FROM sparkify.models AS i WHERE i.kind = 'imported')
             -- A cell behind serves it still.
             AND model_id NOT IN (SELECT r.model_id FROM sparkify_internal.cell_reports AS r WHERE r.model_id IS NOT NULL)
             -- And one that has not said which may serve any.
@@ -114,7 +116,7 @@ BEGIN
     message := format('%s models, %s log rows', cardinality(gone), old_runs);
 END $$;
 COMMENT ON FUNCTION sparkify_internal.prune_pipeline(bigint, integer, interval) IS
-    'Part of run_pipeline(): deletes all but the newest keep_models models beside the active one, log rows and refused events older than keep_runs, and what models left that are gone.';
+    'Part of run_pipeline(): deletes all but the newest keep_models models beside the active one and the newest imported one, log rows and refused events older than keep_runs, and what models left that are gone.';
 
 CREATE FUNCTION sparkify_internal.retire_models(model_ids bigint[]) RETURNS void
 LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -164,6 +166,8 @@ BEGIN
     status := 'skipped';
     IF evaluate_every IS NULL THEN
         message := 'not asked for';
+    ELSIF made = 'imported' THEN
+        message := 'an imported model learned nothing from plays that could be held back';
     ELSIF last > now() - evaluate_every THEN
         message := format('evaluated on %s', last::date);
     ELSE
@@ -208,6 +212,24 @@ END $$;
 COMMENT ON FUNCTION sparkify_internal.activation_obstacle(bigint, double precision) IS
     'Part of run_pipeline(): why a model should not take the place of the one that serves: its kind''s last evaluation is worse by more than margin, and by more than two standard errors, than that of the kind that serves, or than the one before. NULL where nothing speaks against it.';
 
+CREATE FUNCTION sparkify_internal.imported_model(kind text) RETURNS bigint
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    kept bigint;
+BEGIN
+    SELECT m.model_id INTO kept FROM sparkify.models AS m
+    WHERE m.kind = 'imported' AND (m.active OR imported_model.kind = 'imported')
+    ORDER BY m.active DESC, m.model_id DESC LIMIT 1;
+    IF kept IS NULL AND kind = 'imported' THEN
+        RAISE EXCEPTION 'there is no imported model' USING
+            ERRCODE = 'object_not_in_prerequisite_state',
+            HINT = 'sparkify.import_embeddings(source) makes one.';
+    END IF;
+    RETURN CASE WHEN kind IN ('auto', 'imported') THEN kept END;
+END $$;
+COMMENT ON FUNCTION sparkify_internal.imported_model(text) IS
+    'Part of run_pipeline(): the model of vectors made elsewhere that a run keeps instead of training one: for auto the one that serves, for imported that or else the newest. NULL where one is to be trained.';
+
 CREATE FUNCTION sparkify_internal.do_pipeline_step(step text, run bigint, INOUT model bigint, INOUT horizon bigint,
     dims integer, n integer, half_life_days double precision, keep_models integer, keep_runs interval,
     kind text, evaluate_every interval, margin double precision, force boolean,
@@ -233,6 +255,12 @@ BEGIN
     WHEN 'match' THEN
         SELECT m.accepted, nullif(m.unmatched, 0) || ' still unmatched' INTO rows, message FROM sparkify.match_plays() AS m;
     WHEN 'embeddings' THEN
+        model := sparkify_internal.imported_model(kind);
+        IF model IS NOT NULL THEN
+            status := 'skipped';
+            message := format('model %s was imported and is kept', model);
+            RETURN;
+        END IF;
         model := sparkify.train_model(kind => kind, dims => dims, activate => false, half_life_days => half_life_days);
         SELECT (m.metrics ->> 'tracks')::bigint INTO rows FROM sparkify.models AS m WHERE m.model_id = model;
         SELECT format('model %s, %s', model, m.kind) INTO message FROM sparkify.models AS m WHERE m.model_id = model;
@@ -305,10 +333,10 @@ COMMENT ON FUNCTION sparkify_internal.fail_pipeline_run(bigint, text[], text, te
 CREATE FUNCTION sparkify_internal.discard_model(model bigint) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET lock_timeout = '5s' AS $$
 BEGIN
-    DELETE FROM sparkify.models WHERE model_id = model AND NOT active;
+    DELETE FROM sparkify.models AS m WHERE m.model_id = model AND NOT m.active AND m.kind <> 'imported';
 END $$;
 COMMENT ON FUNCTION sparkify_internal.discard_model(bigint) IS
-    'Part of run_pipeline(): deletes the model that a failed run was making, unless it serves already.';
+    'Part of run_pipeline(): deletes the model that a failed run was making, unless it serves already or was imported.';
 
 CREATE PROCEDURE sparkify.run_pipeline(
     dims           integer          DEFAULT NULL,
@@ -416,7 +444,7 @@ BEGIN
     END IF;
 END $$;
 COMMENT ON PROCEDURE sparkify.run_pipeline(integer, integer, double precision, integer, interval, text, interval, double precision, boolean) IS
-    'Cleans new raw rows, builds a model with dims dimensions (NULL: up to 64, as many as the catalogue allows), vectors, n recommendations a user, validates, activates, prunes, and refreshes the summaries. Each step commits and is logged in pipeline_runs; a failure leaves the previous model serving and ends the call in an error. A call while another runs is skipped. keep_models: models kept beside the active one; keep_runs: age of the log. kind: what is trained, see train_model(); auto is hybrid from 100 users of 5 tracks and more and 1,000 such plays on, content before. Where the last evaluation of that kind is older than evaluate_every (NULL: never) evaluate_model() runs, too; a model whose kind comes out worse than what serves, by the share margin and two standard errors, is not activated, with a warning, unless force is true.';
+    'Cleans new raw rows, builds a model with dims dimensions (NULL: up to 64, as many as the catalogue allows), vectors, n recommendations a user, validates, activates, prunes, and refreshes the summaries. Each step commits and is logged in pipeline_runs; a failure leaves the previous model serving and ends the call in an error. A call while another runs is skipped. keep_models: models kept beside the active one; keep_runs: age of the log. kind: what is trained, see train_model(); auto keeps an imported model that serves, else is hybrid from 100 users of 5 tracks and more and 1,000 such plays on, content before; imported keeps the newest imported model. Where the last evaluation of that kind is older than evaluate_every (NULL: never) evaluate_model() runs, too; a model whose kind comes out worse than what serves, by the share margin and two standard errors, is not activated, with a warning, unless force is true.';
 
 CREATE FUNCTION sparkify_internal.check_pipeline_options(keep_models integer, keep_runs interval,
     kind text, margin double precision, force boolean) RETURNS void
@@ -433,8 +461,8 @@ BEGIN
     ELSIF kind IS NULL OR margin IS NULL OR force IS NULL THEN
         RAISE EXCEPTION '% must not be null', CASE WHEN kind IS NULL THEN 'kind' WHEN margin IS NULL THEN 'margin' ELSE 'force' END
             USING ERRCODE = 'null_value_not_allowed';
-    ELSIF kind NOT IN ('auto', 'content', 'collaborative', 'hybrid') THEN
-        RAISE EXCEPTION 'kind must be auto, content, collaborative or hybrid, not %', kind USING ERRCODE = 'invalid_parameter_value';
+    ELSIF kind NOT IN ('auto', 'content', 'collaborative', 'hybrid', 'imported') THEN
+        RAISE EXCEPTION 'kind must be auto, content, collaborative, hybrid or imported, not %', kind USING ERRCODE = 'invalid_parameter_value';
     ELSIF margin NOT BETWEEN 0 AND 1 THEN
         RAISE EXCEPTION 'margin must be between 0 and 1, not %', margin USING ERRCODE = 'invalid_parameter_value';
     END IF;

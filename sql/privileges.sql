@@ -63,7 +63,7 @@ INSERT INTO sparkify_internal.stated_privileges (part, kind, privileges, objects
          sparkify.run_pipeline sparkify.schedule_pipeline sparkify.unschedule_pipeline
          sparkify_internal.lock_pipeline sparkify_internal.unlock_pipeline
          sparkify_internal.open_pipeline_run sparkify_internal.begin_pipeline_step sparkify_internal.end_pipeline_step
-         sparkify_internal.do_pipeline_step sparkify_internal.fail_pipeline_run sparkify_internal.catch_up
+         sparkify_internal.imported_model sparkify_internal.do_pipeline_step sparkify_internal.fail_pipeline_run sparkify_internal.catch_up
          sparkify_internal.discard_model sparkify_internal.prune_pipeline sparkify_internal.retire_models
          sparkify_internal.evaluate_when_due sparkify_internal.activation_obstacle
          sparkify_internal.full_xid sparkify_internal.job_command sparkify_internal.check_pipeline_options sparkify_internal.require_pg_cron

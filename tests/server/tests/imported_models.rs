@@ -73,6 +73,50 @@ fn everything_works_on_an_imported_model() {
 }
 
 #[test]
+fn the_pipeline_keeps_an_imported_model() {
+    let server = Server::shared();
+    let database = server.database("imported_pipeline");
+    let mut client = database.connect();
+    client.batch_execute(TRACKS).unwrap();
+    let step = |client: &mut Client, step: &str| -> (String, Option<String>) {
+        let sql = "SELECT status, message FROM sparkify.pipeline_runs WHERE step = $1 ORDER BY run_id DESC LIMIT 1";
+        let row = client.query_one(sql, &[&step]).unwrap();
+        (row.get(0), row.get(1))
+    };
+    let active = |client: &mut Client| -> i64 {
+        client.query_one("SELECT model_id FROM sparkify.models WHERE active", &[]).unwrap().get(0)
+    };
+    let (code, message) =
+        refusal(client.batch_execute("CALL sparkify.run_pipeline(kind => 'imported')"));
+    assert_eq!(code.code(), "55000");
+    assert!(message.ends_with("failed: there is no imported model"), "{message}");
+
+    let first = model(&mut client, "'public.vectors'").unwrap();
+    client.batch_execute("CALL sparkify.run_pipeline()").unwrap();
+    let kept = format!("model {first} was imported and is kept");
+    assert_eq!(step(&mut client, "embeddings"), ("skipped".into(), Some(kept)));
+    assert_eq!((step(&mut client, "pipeline").0.as_str(), active(&mut client)), ("succeeded", first));
+    assert_eq!(data::differences(&mut client, 10), [""; 0]);
+
+    // Asked for, another kind is trained; what was imported is not pruned, and can come back.
+    client
+        .batch_execute("CALL sparkify.run_pipeline(kind => 'content', dims => 2, keep_models => 0)")
+        .unwrap();
+    assert_ne!(active(&mut client), first);
+    // A play that this run must take up, though the model is as it was.
+    client
+        .batch_execute(
+            "INSERT INTO sparkify.listening_events (user_id, track_id, played_at, ms_played) VALUES ('ben', 't5', '2026-01-03', 100);
+             CALL sparkify.run_pipeline(kind => 'imported', keep_models => 0)",
+        )
+        .unwrap();
+    assert_eq!(active(&mut client), first);
+    assert_eq!(data::differences(&mut client, 10), [""; 0]);
+    let models: i64 = client.query_one("SELECT count(*) FROM sparkify.models", &[]).unwrap().get(0);
+    assert_eq!(models, 1);
+}
+
+#[test]
 fn vectors_of_every_type_and_what_is_refused() {
     let server = Server::shared();
     let database = server.database("imported_types");
