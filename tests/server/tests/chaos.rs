@@ -119,20 +119,19 @@ fn a_kill_in_any_moment_leaves_what_holds_together() {
         let mut witness = back(&database);
         let postmaster = random.once_in(4);
         let moment = usual.mul_f64(random.below(1000) as f64 / 1000.0);
-        let running = thread::spawn(move || victim.batch_execute(statement).is_err());
+        // The session stays, so that there is a process to kill when its statement has ended.
+        let running = thread::spawn(move || (victim.batch_execute(statement).is_err(), victim));
         thread::sleep(moment);
         server.kill(if postmaster { server.postmaster() } else { pid });
-        let cut = running.join().expect("the client's thread");
+        let (cut, victim) = running.join().expect("the client's thread");
         if cut {
             landed += 1
         } else {
             ended += 1
         }
-        // Until the other sessions are ended the kill has not been noticed; one that came
-        // when the backend had ended by itself is noticed by nobody.
-        if cut || postmaster {
-            wait_until("the other sessions are ended", || witness.batch_execute("SELECT").is_err());
-        }
+        // Until the other sessions are ended the kill has not been noticed.
+        wait_until("the other sessions are ended", || witness.batch_execute("SELECT").is_err());
+        drop(victim);
         if postmaster {
             wait_until("the server starts anew", || server.try_resume());
         }
