@@ -2,11 +2,11 @@
 SHELL := /bin/bash
 export PG_MAJOR ?= 15
 # Handed on by name, so that no value is read as a command.
-export TRACKS HISTORY FRESH GRAFANA FULL DESTDIR CALLS KILLS CANCELS SEED
+export TRACKS HISTORY FRESH GRAFANA FULL DESTDIR CALLS KILLS CANCELS SECONDS_TO_RUN SEED
 export PG_CONFIG_TARGET := $(PG_CONFIG)
 unexport PG_CONFIG
 
-.PHONY: help run run-stream test-stream start stop psql test bench fuzz chaos cancel lint schema docs install uninstall clean
+.PHONY: help run run-stream test-stream start stop psql test bench fuzz chaos soak cancel lint schema docs install uninstall clean
 help: ## Lists the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 18
 
@@ -39,6 +39,9 @@ fuzz: ## Calls every function with whatever its types allow; CALLS=20000 SEED=1
 
 chaos: ## Kills servers in random moments and checks what is stored; KILLS=100 SEED=1
 	@scripts/trust.sh chaos
+
+soak: ## Has as many sessions as the server takes do everything at once; SECONDS_TO_RUN=300 SEED=1
+	@scripts/trust.sh soak
 
 cancel: ## Measures how soon every call stops when it is cancelled; TRACKS=file.csv CANCELS=12
 	@scripts/trust.sh cancel

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What the tests do in small, as long as asked for: fuzz (CALLS, SEED), chaos (KILLS, SEED), and
-# how soon calls stop when they are cancelled: cancel (TRACKS, CANCELS).
-what=${1:?fuzz, chaos or cancel}
+# What the tests do in small, as long as asked for: fuzz (CALLS, SEED), chaos (KILLS, SEED), soak
+# (SECONDS_TO_RUN, SEED), and how soon calls stop when they are cancelled: cancel (TRACKS, CANCELS).
+what=${1:?fuzz, chaos, soak or cancel}
 . "$(dirname "$0")/common.sh"
 require_tracks "${TRACKS:-}"
 "$CLONE/scripts/build.sh"
@@ -16,6 +16,10 @@ chaos)
     export SPARKIFY_CHAOS_KILLS=${KILLS:-100} SPARKIFY_CHAOS_SEED=${SEED:-1}
     cargo test -p sparkify-server-tests --test chaos -- --nocapture
     ;;
+soak)
+    export SPARKIFY_SOAK_SECONDS=${SECONDS_TO_RUN:-300} SPARKIFY_SOAK_SEED=${SEED:-1}
+    cargo test -p sparkify-server-tests --test soak -- --nocapture --ignored
+    ;;
 cancel)
     export SPARKIFY_TRACKS= SPARKIFY_CANCELS=${CANCELS:-12}
     if [ -n "${TRACKS:-}" ]; then
@@ -25,5 +29,5 @@ cancel)
     fi
     cargo bench -p sparkify-server-tests --bench cancel
     ;;
-*) fail "$what is none of fuzz, chaos and cancel" ;;
+*) fail "$what is none of fuzz, chaos, soak and cancel" ;;
 esac

@@ -97,15 +97,21 @@ END $$;
 COMMENT ON FUNCTION sparkify.revoke_access(name) IS
     'Takes back what grant_reader() and grant_writer() gave a role in this database, its settings too.';
 
-CREATE FUNCTION sparkify.forget_user(user_id text) RETURNS TABLE (table_name text, rows bigint)
+-- What is left of a user whose account, plays and feedback are gone. It has definer's
+-- rights, so it works for those alone: whoever could not delete them, as row-level
+-- security may have it, erases nothing here.
+CREATE FUNCTION sparkify_internal.forget_traces(user_id text) RETURNS TABLE (table_name text, rows bigint)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER ROWS 10 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     relation regclass;
 BEGIN
-    IF user_id IS NULL THEN
-        RAISE EXCEPTION 'user_id must not be null' USING ERRCODE = 'null_value_not_allowed';
+    IF EXISTS (SELECT FROM sparkify.users AS u WHERE u.user_id = forget_traces.user_id)
+       OR EXISTS (SELECT FROM sparkify.listening_events AS e WHERE e.user_id = forget_traces.user_id)
+       OR EXISTS (SELECT FROM sparkify.track_feedback AS f WHERE f.user_id = forget_traces.user_id) THEN
+        RAISE EXCEPTION 'user "%" has rows that you may not delete', left(user_id, 60) USING
+            ERRCODE = 'insufficient_privilege',
+            HINT = 'Ask a role that sees all of the user''s rows to call sparkify.forget_user().';
     END IF;
-    -- What the user wrote first: it notes changes, which are folded and forgotten below.
     FOR relation IN
         SELECT c.oid FROM pg_class AS c
         JOIN pg_depend AS d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid
@@ -113,7 +119,7 @@ BEGIN
         JOIN pg_extension AS e ON e.oid = d.refobjid AND e.extname = 'sparkify'
         JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = 'user_id' AND NOT a.attisdropped
         WHERE c.relkind IN ('r', 'p') AND c.relname NOT IN ('play_changes', 'list_changes', 'list_totals', 'changed_users')
-        ORDER BY c.relname = 'users', c.relname
+        ORDER BY c.relname
     LOOP
         EXECUTE format('DELETE FROM %s AS t WHERE t.user_id = $1', relation) USING user_id;
         GET DIAGNOSTICS rows = ROW_COUNT;
@@ -123,7 +129,7 @@ BEGIN
         END IF;
     END LOOP;
     DELETE FROM sparkify.rejected_events AS r
-    WHERE jsonb_typeof(r.event) = 'object' AND r.event ->> 'user_id' = forget_user.user_id;
+    WHERE jsonb_typeof(r.event) = 'object' AND r.event ->> 'user_id' = forget_traces.user_id;
     GET DIAGNOSTICS rows = ROW_COUNT;
     table_name := 'sparkify.rejected_events';
     IF rows > 0 THEN
@@ -131,8 +137,43 @@ BEGIN
     END IF;
     -- Totals are corrected by what was noted, which names the user until then.
     PERFORM sparkify.refresh_summaries();
-    DELETE FROM sparkify_internal.changed_users AS c WHERE c.user_id = forget_user.user_id;
-    DELETE FROM sparkify_internal.list_totals AS t WHERE t.user_id = forget_user.user_id;
+    DELETE FROM sparkify_internal.changed_users AS c WHERE c.user_id = forget_traces.user_id;
+    DELETE FROM sparkify_internal.list_totals AS t WHERE t.user_id = forget_traces.user_id;
+END $$;
+COMMENT ON FUNCTION sparkify_internal.forget_traces(text) IS
+    'Part of forget_user(): erases what is left of a user who has no account, plays or feedback any more.';
+
+CREATE FUNCTION sparkify.forget_user(user_id text) RETURNS TABLE (table_name text, rows bigint)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 10 SET search_path = pg_catalog, pg_temp SET sparkify.erased = '{}' AS $$
+DECLARE
+    relation regclass;
+BEGIN
+    IF user_id IS NULL THEN
+        RAISE EXCEPTION 'user_id must not be null' USING ERRCODE = 'null_value_not_allowed';
+    END IF;
+    -- With the caller's rights, so that nobody erases whom they may not delete.
+    FOREACH relation IN ARRAY '{sparkify.listening_events, sparkify.track_feedback, sparkify.users}'::regclass[] LOOP
+        EXECUTE format('DELETE FROM %s AS t WHERE t.user_id = $1', relation) USING user_id;
+        GET DIAGNOSTICS rows = ROW_COUNT;
+        table_name := relation::text;
+        IF rows > 0 THEN
+            RETURN NEXT;
+        END IF;
+    END LOOP;
+    -- What the account took along, as its trigger counted it.
+    RETURN QUERY SELECT e.key, e.value::bigint FROM jsonb_each_text(current_setting('sparkify.erased')::jsonb) AS e ORDER BY 1;
+    BEGIN
+        RETURN QUERY SELECT t.table_name, t.rows FROM sparkify_internal.forget_traces(user_id) AS t;
+    EXCEPTION WHEN insufficient_privilege THEN
+        -- Who sees every row has deleted them all: what is there came meanwhile.
+        IF NOT (row_security_active('sparkify.users') OR row_security_active('sparkify.listening_events')
+                OR row_security_active('sparkify.track_feedback')) THEN
+            RAISE EXCEPTION 'user "%" was written while being erased', left(user_id, 60) USING
+                ERRCODE = 'serialization_failure',
+                HINT = 'Call sparkify.forget_user() again.';
+        END IF;
+        RAISE;
+    END;
 END $$;
 COMMENT ON FUNCTION sparkify.forget_user(text) IS
-    'Erases a user in one transaction: the account, plays, feedback, refused events, vectors and lists of every model, notes and simulated taste; totals are counted without them. Gives how many rows of which table. Plays that are written for the user afterwards are new.';
+    'Erases a user in one transaction: the account, plays, feedback, refused events, vectors and lists of every model, notes and simulated taste; totals are counted without them. Gives how many rows of which table. Refused where row-level security keeps the caller from deleting some of them. Plays that are written for the user afterwards are new.';

@@ -48,7 +48,7 @@ INSERT INTO sparkify_internal.stated_privileges (part, kind, privileges, objects
 
     ('writer', 'function', 'EXECUTE',
         'sparkify.ingest_events sparkify_internal.store_events sparkify.import_tracks sparkify.load_history sparkify.import_history sparkify.import_events
-         sparkify_internal.read_played_at sparkify.load_tracks sparkify.forget_user sparkify.rate_track'),
+         sparkify_internal.read_played_at sparkify.load_tracks sparkify.forget_user sparkify_internal.forget_traces sparkify.rate_track'),
     ('writer', 'relation', 'INSERT, UPDATE, DELETE',
         'sparkify.tracks sparkify.users sparkify.listening_events sparkify.track_feedback'),
     ('writer', 'relation', 'SELECT, INSERT',
@@ -80,7 +80,7 @@ INSERT INTO sparkify_internal.stated_privileges (part, kind, privileges, objects
          sparkify_internal.retired_models sparkify_internal.simulator_state sparkify_internal.pipeline_lock
          sparkify_internal.outcome_totals sparkify_internal.model_service'),
     ('operator', 'relation', 'SELECT, UPDATE', 'sparkify_internal.turns'),
-    -- Who makes streams has to be a member of pg_read_server_files besides.
+    -- Who makes streams has to be a member of pg_read_server_files besides: a trigger sees to it.
     ('operator', 'function', 'EXECUTE',
         'sparkify.create_stream sparkify.drop_stream sparkify.reset_stream sparkify.consume_stream
          sparkify.schedule_stream sparkify.unschedule_stream
@@ -88,8 +88,8 @@ INSERT INTO sparkify_internal.stated_privileges (part, kind, privileges, objects
          sparkify_internal.check_consume_options sparkify_internal.read_stream sparkify_internal.close_stream
          sparkify_internal.store_messages sparkify_internal.read_message sparkify_internal.reject_messages
          sparkify_internal.note_stream'),
-    ('operator', 'relation', 'SELECT, DELETE', 'sparkify_internal.streams'),
-    ('operator', 'relation', 'SELECT, UPDATE', 'sparkify_internal.stream_state'),
+    ('operator', 'relation', 'SELECT, INSERT, DELETE', 'sparkify_internal.streams'),
+    ('operator', 'relation', 'SELECT, INSERT, UPDATE', 'sparkify_internal.stream_state'),
     ('operator', 'relation', 'SELECT, INSERT, UPDATE, DELETE', 'sparkify_internal.stream_offsets'),
     ('reader', 'relation', 'SELECT', 'sparkify.stream_status'),
     ('operator', 'relation', 'SELECT, INSERT, UPDATE, DELETE', 'sparkify_internal.cell_reports sparkify_internal.deleted_models'),
@@ -104,7 +104,7 @@ INSERT INTO sparkify_internal.stated_privileges (part, kind, privileges, objects
          sparkify_internal.mark_stale
          sparkify_internal.mark_stale_by_tracks sparkify_internal.mark_stale_by_totals
          sparkify_internal.renew_fingerprints sparkify_internal.delete_of_models sparkify_internal.delete_of_users
-         sparkify_internal.forget_recommended sparkify_internal.require_table
+         sparkify_internal.forget_recommended sparkify_internal.require_table sparkify_internal.require_file_reader
          sparkify.make_trainer sparkify.join_trainer sparkify.leave_trainer sparkify.remove_cell
          sparkify.follow_users sparkify.take_users sparkify.reopen_users
          sparkify_internal.check_connection sparkify_internal.check_cell_name sparkify_internal.require_logical_log

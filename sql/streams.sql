@@ -7,8 +7,8 @@
 -- the middle loses and doubles nothing.
 --
 -- The server connects to whatever brokers a stream names, with secrets from a file
--- that it can read. So streams are written by create_stream() alone, for those who
--- may read the server's files; an operator consumes what they set up.
+-- that it can read. So streams are written only by those who may read the server's
+-- files; an operator consumes what they set up.
 
 CREATE TABLE sparkify_internal.streams (
     stream_id         integer GENERATED ALWAYS AS IDENTITY UNIQUE,
@@ -23,7 +23,7 @@ CREATE TABLE sparkify_internal.streams (
     max_message_bytes integer NOT NULL
 );
 COMMENT ON TABLE sparkify_internal.streams IS
-    'Topics that plays are read from; written by create_stream(). Secrets stand in client_file, never here.';
+    'Topics that plays are read from; written by create_stream(), for those who may read the server''s files. Secrets stand in client_file, never here.';
 
 CREATE TABLE sparkify_internal.stream_state (
     stream_id     integer PRIMARY KEY REFERENCES sparkify_internal.streams (stream_id) ON DELETE CASCADE,
@@ -53,6 +53,24 @@ CREATE TABLE sparkify_internal.stream_offsets (
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE sparkify_internal.stream_offsets IS
     'Where each stream stands in each partition: the offset of the next message to read, moved together with the rows of those before it.';
+
+-- With the rights of whoever writes the row: neither SET ROLE nor a function or an index
+-- of somebody else's that a superuser runs into lends them.
+CREATE FUNCTION sparkify_internal.require_file_reader() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF NOT pg_has_role('pg_read_server_files', 'USAGE') THEN
+        RAISE EXCEPTION 'permission denied to create a stream' USING
+            ERRCODE = 'insufficient_privilege',
+            DETAIL = 'The server connects to the brokers of a stream, with secrets from its own files.',
+            HINT = format('Ask for GRANT pg_read_server_files TO %I.', current_user);
+    END IF;
+    RETURN NEW;
+END $$;
+COMMENT ON FUNCTION sparkify_internal.require_file_reader() IS
+    'Trigger: keeps who may not read the server''s files from writing streams.';
+CREATE TRIGGER streams_written BEFORE INSERT OR UPDATE ON sparkify_internal.streams
+    FOR EACH ROW EXECUTE FUNCTION sparkify_internal.require_file_reader();
 
 DO $$
 BEGIN
@@ -103,18 +121,11 @@ CREATE FUNCTION sparkify.create_stream(
     max_message_bytes integer DEFAULT 1048576,
     consumer_group    text    DEFAULT NULL)
 RETURNS text
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-    caller name := coalesce(nullif(current_setting('role'), 'none'), session_user);
-    made   integer;
+    made integer;
 BEGIN
-    IF NOT pg_has_role(caller, 'pg_read_server_files', 'USAGE') THEN
-        RAISE EXCEPTION 'permission denied to create a stream' USING
-            ERRCODE = 'insufficient_privilege',
-            DETAIL = 'The server connects to the brokers of a stream, with secrets from its own files.',
-            HINT = format('Ask for GRANT pg_read_server_files TO %I.', caller);
-    END IF;
     IF create_stream.name IS NULL OR create_stream.brokers IS NULL OR create_stream.topic IS NULL
        OR create_stream.create_users IS NULL OR create_stream.max_message_bytes IS NULL THEN
         RAISE EXCEPTION '% must not be null', CASE

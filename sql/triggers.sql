@@ -171,18 +171,26 @@ CREATE TRIGGER models_truncated AFTER TRUNCATE ON sparkify.models
 
 CREATE FUNCTION sparkify_internal.delete_of_users() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    relation text;
+    deleted  bigint;
+    erased   jsonb := '{}';
 BEGIN
     PERFORM sparkify_internal.require_table(TG_RELID, 'sparkify.users');
-    IF TG_OP = 'TRUNCATE' THEN
-        DELETE FROM sparkify.user_vectors;
-        DELETE FROM sparkify.recommendation_lists;
-        DELETE FROM sparkify.simulated_tastes;
-        DELETE FROM sparkify.unmatched_plays;
-    ELSE
-        DELETE FROM sparkify.user_vectors WHERE user_id IN (SELECT user_id FROM old_rows);
-        DELETE FROM sparkify.recommendation_lists WHERE user_id IN (SELECT user_id FROM old_rows);
-        DELETE FROM sparkify.simulated_tastes WHERE user_id IN (SELECT user_id FROM old_rows);
-        DELETE FROM sparkify.unmatched_plays WHERE user_id IN (SELECT user_id FROM old_rows);
+    FOREACH relation IN ARRAY ARRAY['recommendation_lists', 'simulated_tastes', 'unmatched_plays', 'user_vectors'] LOOP
+        IF TG_OP = 'TRUNCATE' THEN
+            EXECUTE format('DELETE FROM sparkify.%I', relation);
+        ELSE
+            EXECUTE format('DELETE FROM sparkify.%I WHERE user_id IN (SELECT user_id FROM old_rows)', relation);
+        END IF;
+        GET DIAGNOSTICS deleted = ROW_COUNT;
+        IF deleted > 0 THEN
+            erased := erased || jsonb_build_object('sparkify.' || relation, deleted);
+        END IF;
+    END LOOP;
+    -- forget_user(), which asks for it, tells what it erased.
+    IF current_setting('sparkify.erased', true) <> '' THEN
+        PERFORM set_config('sparkify.erased', erased::text, true);
     END IF;
     RETURN NULL;
 END $$;

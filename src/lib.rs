@@ -10,6 +10,7 @@ mod error;
 mod interrupt;
 mod memory;
 mod storage;
+mod texts;
 
 /// The schema of what is not for users; made by `sql/schemas.sql`.
 #[pgrx::pg_schema]

@@ -133,6 +133,12 @@ pub fn push<T>(vec: &mut Vec<T>, value: T, what: &'static str) {
     or_raise(memory::push(vec, value, what));
 }
 
+/// Adds to a text.
+#[inline]
+pub fn append(text: &mut String, more: &str, what: &'static str) {
+    or_raise(memory::append(text, more, what));
+}
+
 /// `len` times the same value.
 pub fn filled<T: Clone>(value: T, len: usize, what: &'static str) -> Vec<T> {
     or_raise(memory::filled(value, len, what))

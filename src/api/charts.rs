@@ -4,10 +4,12 @@ use pgrx::datum::Interval;
 use pgrx::prelude::*;
 use sparkify_core::popularity;
 use sparkify_core::rank::{Index, Query};
+use sparkify_core::sorting;
 
 use super::arguments::known;
 use super::options::show;
-use crate::error::{in_range, raise, required};
+use crate::error::{in_range, or_raise, raise, required};
+use crate::interrupt::interrupt;
 use crate::storage::charts::{self, Heard};
 use crate::storage::serving::{self, TrackRow};
 use crate::storage::spi::under_own_search_path;
@@ -137,7 +139,7 @@ fn of_model(
     let index: Index = packed.index();
     let candidates = spellings(asked).map(|spellings| genres::positions(&index, &spellings));
     let query = Query { n, candidates: candidates.as_deref(), distinct_songs, ..Query::default() };
-    let rows = show(&index, &query, |query| popularity::top_n(&index, query));
+    let rows = show(&index, &query, |query| or_raise(popularity::top_n(&index, query)));
     let listeners = |id: &str| index.position(id).and_then(|position| index.listeners(position));
     rows.into_iter()
         .map(|row| Shown {
@@ -170,7 +172,7 @@ fn chart(
     score: impl Fn(&Heard) -> f64,
     distinct_songs: bool,
 ) -> Vec<Shown> {
-    heard.sort_by(|a, b| {
+    sorting::sort_by(&mut heard, &interrupt, |a, b| {
         score(b)
             .total_cmp(&score(a))
             .then(b.listeners.cmp(&a.listeners))

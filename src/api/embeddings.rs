@@ -7,6 +7,7 @@ use pgrx::prelude::*;
 use serde_json::{Map, json};
 use sparkify_core::catalogue::FEATURES;
 use sparkify_core::embedding::{self, Dims, Features, MAX_GENRES, Pca};
+use sparkify_core::memory;
 use sparkify_core::taste::Centroids;
 
 use crate::error::{in_range, or_raise, raise, required};
@@ -110,13 +111,7 @@ fn store(model_id: i64, catalogue: &CatalogueFeatures, features: &Features, pca:
     let dims = pca.components.nrows();
     let tracks = catalogue.track_ids.len();
     let mut embeddings: Vec<f32> = Vec::new();
-    if embeddings.try_reserve_exact(tracks.saturating_mul(dims)).is_err() {
-        raise(
-            PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY,
-            format!("cannot hold {tracks} embeddings of {dims} dimensions in memory"),
-            Some("Use fewer dims."),
-        );
-    }
+    or_raise(memory::reserve(&mut embeddings, tracks.saturating_mul(dims), "embeddings"));
     let mut centroids = or_raise(Centroids::new(catalogue.genre_names.len(), dims));
     or_raise(pca.project(features, &interrupt, |track, embedding| {
         let own = catalogue.genre_offsets[track]..catalogue.genre_offsets[track + 1];

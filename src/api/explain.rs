@@ -4,20 +4,26 @@ use std::collections::HashMap;
 
 use pgrx::prelude::*;
 use sparkify_core::rank::{self, Index, Query};
-use sparkify_core::taste;
+use sparkify_core::{sorting, taste};
 use sparkify_learn::listener;
 
 use super::listener::{History, Strategy};
 use super::recommend::{read_user, to_listener};
 use super::similar::raise_unknown_track;
 use crate::error::{in_range, or_raise, required};
+use crate::interrupt::interrupt;
+use crate::memory;
 use crate::storage::listeners::Declared;
 use crate::storage::models::{self, Model};
 use crate::storage::serving::{self, TrackRow};
 use crate::storage::spi::under_own_search_path;
 use crate::storage::{catalogue_index, listeners};
 
+/// What memory is asked for.
+const WHAT: &str = "the parts of a score";
+
 /// What carries a part of a score.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Because {
     /// A track heard, by its position.
     Track(u32),
@@ -87,17 +93,17 @@ fn explain(user_id: &str, track_id: &str, n: usize, model_id: Option<i64>) -> (V
         (Strategy::Listened, Some(state)) => {
             let heard = history.heard(&index, model.half_life_days);
             let parts = or_raise(listener::explain(&index, state, &heard, asked));
-            heard
-                .iter()
-                .zip(parts)
-                .map(|(heard, part)| (Because::Track(heard.position), part))
-                .collect()
+            let parts = heard.iter().zip(parts);
+            let parts = parts.map(|(heard, part)| (Because::Track(heard.position), part));
+            memory::collected(parts, WHAT)
         }
         (Strategy::Listened, None) => by_plays(&history, &index, &model, asked),
         _ => by_genres(&declared, &index, &model, asked, listener.scale),
     };
     parts.retain(|(_, part)| *part != 0.0);
-    parts.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
+    sorting::sort_by(&mut parts, &interrupt, |(a, of_a), (b, of_b)| {
+        of_b.abs().total_cmp(&of_a.abs()).then_with(|| a.cmp(b))
+    });
     if parts.len() > n {
         let rest: f64 = parts.drain(n..).map(|(_, part)| part).sum();
         parts.push((Because::Others, rest));
@@ -125,7 +131,7 @@ fn by_plays(history: &History, index: &Index, model: &Model, asked: u32) -> Vec<
     let parts = known
         .into_iter()
         .map(|(position, weight)| (Because::Track(position), part(position, weight)));
-    parts.collect()
+    memory::collected(parts, WHAT)
 }
 
 /// Of declared weights over the centroids of genres.

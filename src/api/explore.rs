@@ -40,7 +40,7 @@ type Profile = (
 
 fn summarise(column: &[f64]) -> Summary {
     interrupt();
-    or_raise(explore::summarise(column))
+    or_raise(explore::summarise(column, &interrupt))
 }
 
 fn numeric_profile(name: &str, data_type: &str, summary: &Summary) -> Profile {
@@ -173,7 +173,9 @@ fn outlier_tracks(
     let mut rows = Vec::new();
     for (feature, column) in features.iter().zip(&columns) {
         interrupt();
-        let Some((fences, outliers)) = or_raise(explore::outliers(column)) else { continue };
+        let Some((fences, outliers)) = or_raise(explore::outliers(column, &interrupt)) else {
+            continue;
+        };
         rows.extend(outliers.into_iter().map(|row| {
             let (track_id, track_name) = tracks[row].clone();
             (track_id, track_name, feature.name, column[row], fences.lower, fences.upper)

@@ -2,10 +2,14 @@
 
 use pgrx::pg_sys;
 use sparkify_core::rank::{Index, Query};
+use sparkify_core::sorting;
 use sparkify_core::taste::{self, Play};
 use sparkify_learn::Signal;
 use sparkify_learn::listener::{Folding, Heard};
 
+use crate::error::or_raise;
+use crate::interrupt::interrupt;
+use crate::memory;
 use crate::storage::listeners::{Declared, Feedback, StoredPlay};
 
 /// How a listener's direction came about.
@@ -30,6 +34,8 @@ impl Strategy {
     }
 }
 
+/// What memory is asked for.
+const WHAT: &str = "the plays of a user";
 /// Plays that there is room for at once.
 const USUAL_PLAYS: usize = 64;
 /// Plays whose vectors are asked for ahead of their use.
@@ -97,8 +103,9 @@ impl History {
             self.events.reserve(USUAL_PLAYS);
             self.track_ids.reserve(USUAL_PLAYS * track_id.len());
         }
-        self.track_ids.push_str(track_id);
-        self.events.push(Event { end: self.track_ids.len(), at, kind });
+        memory::append(&mut self.track_ids, track_id, WHAT);
+        let event = Event { end: self.track_ids.len(), at, kind };
+        memory::push(&mut self.events, event, WHAT);
     }
 
     /// The events that count.
@@ -109,7 +116,8 @@ impl History {
             start = event.end;
             id
         });
-        let mut known = Vec::with_capacity(self.events.len());
+        let mut known = Vec::new();
+        or_raise(sparkify_core::memory::reserve(&mut known, self.events.len(), WHAT));
         let mut events = self.events.iter();
         index.positions(track_ids, |position| {
             if let (Some(position), Some(&Event { at, kind, .. })) = (position, events.next()) {
@@ -167,16 +175,14 @@ impl History {
         let known = self.known(index);
         let disliked = disliked(&known);
         let newest = known.iter().map(|event| event.at).max().unwrap_or(0);
-        let mut weights: Vec<(u32, f64)> = known
-            .iter()
-            .filter_map(|event| {
-                let recency = taste::recency(newest - event.at, half_life_days);
-                Some((event.position, recency * content_weight(event, &disliked, index)?))
-            })
-            .collect();
-        weights.sort_by_key(|&(position, _)| position);
+        let weights = known.iter().filter_map(|event| {
+            let recency = taste::recency(newest - event.at, half_life_days);
+            Some((event.position, recency * content_weight(event, &disliked, index)?))
+        });
+        let mut weights: Vec<(u32, f64)> = memory::collected(weights, WHAT);
+        sorting::sort_by(&mut weights, &interrupt, |a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
         let sum = |plays: &[(u32, f64)]| (plays[0].0, plays.iter().map(|play| play.1).sum());
-        weights.chunk_by(|a, b| a.0 == b.0).map(sum).collect()
+        memory::collected(weights.chunk_by(|a, b| a.0 == b.0).map(sum), WHAT)
     }
 
     /// The tracks that the user heard or said something of, each once, by position.
@@ -206,7 +212,9 @@ fn plays<'a>(
 
 fn disliked(known: &[Known]) -> Vec<u32> {
     let disliked = known.iter().filter(|event| matches!(event.kind, Kind::Disliked));
-    disliked.map(|event| event.position).collect()
+    let mut disliked = memory::collected(disliked.map(|event| event.position), WHAT);
+    sorting::sort(&mut disliked, &interrupt);
+    disliked
 }
 
 /// What an event counts in a content model beside its age; `None` for a play of a track
@@ -214,7 +222,7 @@ fn disliked(known: &[Known]) -> Vec<u32> {
 fn content_weight(event: &Known, disliked: &[u32], index: &Index) -> Option<f64> {
     match completion(event, index) {
         None => Some(taste::DISLIKED),
-        Some(_) if disliked.contains(&event.position) => None,
+        Some(_) if disliked.binary_search(&event.position).is_ok() => None,
         Some(completion) => Some(completion),
     }
 }
@@ -233,8 +241,8 @@ fn completion(event: &Known, index: &Index) -> Option<f64> {
 /// An entry for each track. A dislike outweighs all plays; a track that was skipped
 /// whenever it came, and never heard, speaks against itself.
 fn heard(known: &[Known], index: &Index, half_life_days: f64) -> Vec<Heard> {
-    let mut events = known.to_vec();
-    events.sort_by_key(|event| event.position);
+    let mut events = memory::collected(known.iter().copied(), WHAT);
+    sorting::sort_by_key(&mut events, &interrupt, |event| (event.position, event.at));
     let newest = known.iter().map(|event| event.at).max().unwrap_or(0);
     let of_track = |events: &[Known]| {
         let disliked = events.iter().any(|event| matches!(event.kind, Kind::Disliked));
@@ -256,7 +264,7 @@ fn heard(known: &[Known], index: &Index, half_life_days: f64) -> Vec<Heard> {
             last: events.iter().map(|event| event.at).max().unwrap_or(0),
         }
     };
-    events.chunk_by(|a, b| a.position == b.position).map(of_track).collect()
+    memory::collected(events.chunk_by(|a, b| a.position == b.position).map(of_track), WHAT)
 }
 
 /// What a ranking needs of a user.
@@ -277,11 +285,12 @@ pub struct Listener {
 
 impl Listener {
     fn of_nothing(known: &[Known], index: &Index) -> Listener {
-        let mut played: Vec<u32> = known.iter().map(|event| event.position).collect();
-        played.sort_unstable();
+        let mut played = memory::collected(known.iter().map(|event| event.position), WHAT);
+        sorting::sort(&mut played, &interrupt);
         played.dedup();
-        let mut songs: Vec<u32> = played.iter().map(|&position| index.song(position)).collect();
-        songs.sort_unstable();
+        let songs = played.iter().map(|&position| index.song(position));
+        let mut songs = memory::collected(songs, WHAT);
+        sorting::sort(&mut songs, &interrupt);
         songs.dedup();
         let (vector, boosts) = (Vec::new(), Vec::new());
         Listener { vector, scale: 1.0, boosts, strategy: Strategy::Popular, played, songs }

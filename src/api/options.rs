@@ -2,13 +2,16 @@
 
 use sparkify_core::popularity;
 use sparkify_core::rank::{self, Index, Query, Ranked};
+use sparkify_core::sorting;
 
 use super::arguments::positions;
 use super::listener::{Listener, Strategy};
 use crate::error::{in_range, or_raise, required};
 use crate::interrupt::interrupt;
+use crate::memory;
 use crate::storage::genres;
 use crate::storage::serving::{self, TrackRow};
+use crate::texts::Texts;
 
 /// A recommended or similar track.
 pub struct Shown {
@@ -27,9 +30,9 @@ pub struct Options {
     /// Rows wanted.
     pub n: usize,
     /// Tracks that must not come.
-    pub exclude: Vec<String>,
-    candidates: Option<Vec<String>>,
-    genres: Option<Vec<String>>,
+    pub exclude: Texts,
+    candidates: Option<Texts>,
+    genres: Option<Texts>,
     /// One version of a song.
     pub distinct_songs: bool,
     /// The model; `None` for the active one.
@@ -40,7 +43,7 @@ impl Options {
     /// The options as SQL gives them; NULL elements do not count.
     pub fn new(
         n: Option<i32>,
-        [exclude, candidates, genres]: [Option<Vec<String>>; 3],
+        [exclude, candidates, genres]: [Option<Texts>; 3],
         distinct_songs: Option<bool>,
         model_id: Option<i64>,
     ) -> Options {
@@ -58,13 +61,13 @@ impl Options {
     pub fn candidates(&self, index: &Index) -> Option<Vec<u32>> {
         let named = self.candidates.as_ref().map(|ids| {
             let mut named = positions(index, ids);
-            named.sort_unstable();
+            sorting::sort(&mut named, &interrupt);
             named.dedup();
             named
         });
         let Some(genres) = &self.genres else { return named };
         let mut of_genres = genres::positions(index, &genres::spellings(genres));
-        of_genres.sort_unstable();
+        sorting::sort(&mut of_genres, &interrupt);
         if let Some(named) = named {
             of_genres.retain(|position| named.binary_search(position).is_ok());
         }
@@ -74,8 +77,8 @@ impl Options {
     /// What a listener is shown under these options.
     pub fn show(&self, index: &Index, listener: &Listener) -> Vec<Shown> {
         let candidates = self.candidates(index);
-        let mut exclude = listener.played.clone();
-        exclude.extend(positions(index, &self.exclude));
+        let named = positions(index, &self.exclude);
+        let exclude = memory::collected(listener.played.iter().copied().chain(named), "tracks");
         let query = Query {
             exclude: &exclude,
             candidates: candidates.as_deref(),
@@ -83,7 +86,7 @@ impl Options {
             ..listener.query(self.n)
         };
         if listener.strategy == Strategy::Popular {
-            return show(index, &query, |query| popularity::top_n(index, query));
+            return show(index, &query, |query| or_raise(popularity::top_n(index, query)));
         }
         show(index, &query, |query| or_raise(rank::top_n(index, query, &interrupt)))
     }
@@ -94,7 +97,7 @@ const ROUNDS: usize = 2;
 
 /// Ranks until `query.n` tracks that the caller sees are found, or none is left.
 pub fn show(index: &Index, query: &Query, rank: impl Fn(&Query) -> Vec<Ranked>) -> Vec<Shown> {
-    let mut exclude = query.exclude.to_vec();
+    let mut exclude = memory::collected(query.exclude.iter().copied(), "tracks");
     for round in 0.. {
         let ranked = rank(&Query { exclude: &exclude, ..*query });
         let mut tracks = serving::tracks(ranked.iter().map(|r| index.id(r.position)).collect());

@@ -16,6 +16,7 @@ use crate::storage::listeners::{self, Declared};
 use crate::storage::models::{self, Model};
 use crate::storage::serving::TrackRow;
 use crate::storage::spi::under_own_search_path;
+use crate::texts::Texts;
 
 /// A user's declared taste and history as the caller sees them; raises for nobody.
 pub fn read_user(user_id: &str) -> (Declared, History) {
@@ -62,7 +63,7 @@ fn recommend_rows(user_id: &str, options: &Options) -> (Vec<Shown>, Strategy, i6
 /// its weight.
 const PLACES: i64 = 10;
 
-fn recommend_for_rows(tracks: &[String], options: &Options) -> (Vec<Shown>, Strategy, i64) {
+fn recommend_for_rows(tracks: &Texts, options: &Options) -> (Vec<Shown>, Strategy, i64) {
     let model = models::resolve(options.model_id);
     let packed = catalogue_index::load(&model);
     let index = packed.index();

@@ -303,7 +303,7 @@ impl<'a> Batch<'a> {
         for ((listener, exclude), list) in listeners.iter().zip(&excluded).zip(&mut ranked) {
             let query = Query { exclude, ..listener.query(n) };
             if listener.strategy == Strategy::Popular {
-                *list = popularity::top_n(self.index, &query);
+                *list = popularity::top_n(self.index, &query)?;
             } else {
                 queries.push(query);
                 lists.push(list);

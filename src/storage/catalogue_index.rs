@@ -137,6 +137,7 @@ fn build_once(key: Key, model: &Model) -> Image {
             None
         }
     };
+    pgrx::debug1!("sparkify: packs the vectors of model {}", model.model_id);
     let image = packing::build(model);
     let Some(turn) = turn else { return Image::Private(image) };
     match shared_image::publish(&turn, database, fingerprint, &image) {

@@ -5,12 +5,18 @@
 
 use std::collections::HashMap;
 
-use pgrx::{PgSqlErrorCode, check_for_interrupts};
+use pgrx::PgSqlErrorCode;
+use sparkify_core::sorting;
 use sparkify_formats::song;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::spi;
 use crate::error::raise;
+use crate::interrupt::interrupt;
+use crate::memory;
+
+/// What memory is asked for.
+const WHAT: &str = "the tracks of the catalogue";
 
 /// The catalogue's tracks by number, the most popular first.
 pub struct Directory {
@@ -41,7 +47,7 @@ impl Directory {
              ORDER BY popularity DESC NULLS LAST, track_id",
             &[],
             |row| {
-                check_for_interrupts!();
+                interrupt();
                 if let (Some(id), Some(name), Some(artists)) =
                     (row.text(0), row.text(1), row.texts(2))
                 {
@@ -49,32 +55,30 @@ impl Directory {
                 }
             },
         );
-        directory.names.sort_unstable();
+        sorting::sort(&mut directory.names, &interrupt);
         directory.names.dedup();
         directory
     }
 
     fn add(&mut self, id: &str, name: &str, artists: &[String]) {
-        let room = self.ids.try_reserve(id.len()).is_ok()
-            && self.offsets.try_reserve(1).is_ok()
-            && self.by_id.try_reserve(1).is_ok()
-            && self.names.try_reserve(artists.len()).is_ok()
-            && self.primary.try_reserve(1).is_ok();
         let number = self.primary.len() as u32;
-        self.ids.push_str(id);
-        let (true, Ok(end)) = (room, u32::try_from(self.ids.len())) else {
+        memory::append(&mut self.ids, id, WHAT);
+        let Ok(end) = u32::try_from(self.ids.len()) else {
             raise(
-                PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY,
-                format!("cannot hold more than {number} tracks in memory"),
+                PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+                format!("cannot match plays with more than {number} tracks"),
                 None,
             )
         };
-        self.offsets.push(end);
-        self.by_id.insert(xxh3_128(id.as_bytes()), number);
+        memory::push(&mut self.offsets, end, WHAT);
+        memory::put(&mut self.by_id, xxh3_128(id.as_bytes()), number, WHAT);
         let keys = song::name_keys(name, artists.iter().map(String::as_str));
         let before = self.names.len();
-        self.names.extend(keys.map(|key| (key, number)));
-        self.primary.push(self.names.get(before).map_or(0, |(key, _)| *key));
+        for key in keys {
+            memory::push(&mut self.names, (key, number), WHAT);
+        }
+        let primary = self.names.get(before).map_or(0, |(key, _)| *key);
+        memory::push(&mut self.primary, primary, WHAT);
     }
 
     /// A track's id.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use ndarray::Array2;
 use sparkify_core::catalogue::FEATURES;
 use sparkify_core::embedding::Features;
+use sparkify_core::sorting;
 
 use super::spi;
 use crate::interrupt::interrupt;
@@ -84,12 +85,7 @@ pub fn read() -> CatalogueFeatures {
             memory::push(&mut tracks, track, WHAT);
         },
     );
-    let mut compared = 0usize;
-    tracks.sort_unstable_by(|a, b| {
-        compared += 1;
-        check(compared);
-        a.track_id.cmp(&b.track_id)
-    });
+    sorting::sort_by(&mut tracks, &interrupt, |a, b| a.track_id.cmp(&b.track_id));
     arrange(tracks)
 }
 

@@ -9,7 +9,7 @@
 use std::collections::{HashMap, HashSet};
 
 use md5::{Digest, Md5};
-use pgrx::{PgSqlErrorCode, check_for_interrupts};
+use pgrx::check_for_interrupts;
 use sparkify_formats::history::{Item, Play};
 use sparkify_formats::song;
 use xxhash_rust::xxh3::xxh3_128;
@@ -18,7 +18,7 @@ use super::bulk::{self, RowWriter};
 use super::directory::Directory;
 use super::spi;
 use super::track_file::EPOCH;
-use crate::error::raise;
+use crate::memory;
 
 const MINUTE: i64 = 60_000_000;
 /// Plays that one statement writes.
@@ -367,17 +367,11 @@ impl Importer {
 
 impl Listener {
     fn note(&mut self, at: i64, to_the_minute: bool, track: u32) {
-        let room = self.exact.try_reserve(1).is_ok() && self.minutes.try_reserve(1).is_ok();
-        if !room {
-            raise(
-                PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY,
-                format!("cannot hold more than {} plays of a user in memory", self.exact.len()),
-                Some("Deliver them in several calls."),
-            );
-        }
-        self.played.insert(track);
-        self.exact.insert((at, track));
-        *self.minutes.entry((at.div_euclid(MINUTE), track)).or_default() |= to_the_minute;
+        memory::add(&mut self.played, track, "the plays of a user");
+        memory::add(&mut self.exact, (at, track), "the plays of a user");
+        let minute = (at.div_euclid(MINUTE), track);
+        let known = self.minutes.get(&minute).copied().unwrap_or_default();
+        memory::put(&mut self.minutes, minute, known || to_the_minute, "the plays of a user");
     }
 
     /// Whether a play of that track is one that is known already.

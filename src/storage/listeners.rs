@@ -2,8 +2,11 @@
 
 use std::collections::HashMap;
 
+use sparkify_core::sorting;
+
 use super::json::Weights;
 use super::spi::{self, Row};
+use crate::interrupt::interrupt;
 use crate::memory;
 
 /// One play as stored.
@@ -218,7 +221,7 @@ pub fn take_changed() -> Vec<String> {
             memory::push(&mut users, row.owned(0), "users");
         },
     );
-    users.sort_unstable();
+    sorting::sort(&mut users, &interrupt);
     users.dedup();
     users
 }
@@ -229,7 +232,7 @@ pub fn changed() -> Vec<String> {
     spi::select_now("SELECT DISTINCT user_id FROM sparkify_internal.changed_users", &[], |row| {
         memory::push(&mut users, row.owned(0), "users");
     });
-    users.sort_unstable();
+    sorting::sort(&mut users, &interrupt);
     users
 }
 

@@ -21,6 +21,7 @@ pub mod popularity;
 pub mod rank;
 pub mod signals;
 pub mod simulate;
+pub mod sorting;
 pub mod taste;
 pub mod workers;
 

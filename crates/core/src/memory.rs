@@ -31,6 +31,15 @@ pub fn push<T>(vec: &mut Vec<T>, value: T, what: &'static str) -> Result<()> {
     Ok(())
 }
 
+/// Adds to a text.
+#[inline]
+pub fn append(text: &mut String, more: &str, what: &'static str) -> Result<()> {
+    let bytes = text.len().saturating_add(more.len());
+    text.try_reserve(more.len()).map_err(|_| short::<u8>(what, bytes))?;
+    text.push_str(more);
+    Ok(())
+}
+
 /// `len` times the same value.
 pub fn filled<T: Clone>(value: T, len: usize, what: &'static str) -> Result<Vec<T>> {
     let mut vec = Vec::new();

@@ -9,30 +9,27 @@
 use std::cmp::Reverse;
 
 use crate::rank::{Index, Query, Ranked};
-use crate::{Error, Interrupt, Result};
+use crate::{Interrupt, Result, memory, sorting};
 
 /// Positions in the order of their popularity, and the score of each. `listeners` and
 /// `popularity` are by position and of one length, or one is empty and counts as zeros;
 /// an unknown popularity is 0.
 ///
 /// # Errors
-/// [`Error::OutOfMemory`].
+/// [`crate::Error::OutOfMemory`].
 pub fn order(
     listeners: &[u32],
     popularity: &[i32],
     interrupt: Interrupt,
 ) -> Result<(Vec<u32>, Vec<f32>)> {
     let len = listeners.len().max(popularity.len());
-    let (mut positions, mut shares) = (Vec::new(), Vec::new());
-    let out_of_memory = |_| Error::OutOfMemory { what: "popularity", bytes: len.saturating_mul(8) };
-    positions.try_reserve_exact(len).map_err(out_of_memory)?;
-    shares.try_reserve_exact(len).map_err(out_of_memory)?;
+    let mut shares = Vec::new();
+    memory::reserve(&mut shares, len, "popularity")?;
     let heard = |at: u32| listeners.get(at as usize).copied().unwrap_or(0);
     let known = |at: u32| popularity.get(at as usize).copied().unwrap_or(0).max(0);
-    positions.extend(0..len as u32);
-    interrupt();
-    positions.sort_unstable_by_key(|&at| (Reverse(heard(at)), Reverse(known(at)), at));
-    interrupt();
+    let mut positions = memory::collected(0..len as u32, "popularity")?;
+    let key = |at: u32| (Reverse(heard(at)), Reverse(known(at)), at);
+    sorting::sort_by_key(&mut positions, interrupt, |&at| key(at));
     let most = positions.first().map_or(0, |&at| heard(at));
     let greatest = popularity.iter().copied().max().unwrap_or(0);
     shares.extend(positions.iter().map(|&at| match (most, greatest) {
@@ -45,8 +42,11 @@ pub fn order(
 
 /// The `query.n` most popular tracks of an index that the query's filters leave; its
 /// vector is not read.
-pub fn top_n(index: &Index, query: &Query) -> Vec<Ranked> {
-    let mut banned = vec![query.candidates.is_some(); index.len()];
+///
+/// # Errors
+/// [`crate::Error::OutOfMemory`].
+pub fn top_n(index: &Index, query: &Query) -> Result<Vec<Ranked>> {
+    let mut banned = memory::filled(query.candidates.is_some(), index.len(), "popularity")?;
     let mut ban = |positions: &[u32], ban: bool| {
         for &position in positions {
             if let Some(banned) = banned.get_mut(position as usize) {
@@ -58,14 +58,17 @@ pub fn top_n(index: &Index, query: &Query) -> Vec<Ranked> {
     ban(query.exclude, true);
     let mut songs = std::collections::HashSet::new();
     if query.distinct_songs {
-        songs.extend(query.exclude_songs.iter().copied());
+        for &song in query.exclude_songs {
+            memory::add(&mut songs, song, "songs")?;
+        }
     }
-    index
+    let ranked = index
         .popular()
         .filter(|ranked| !banned[ranked.position as usize])
         .filter(|ranked| !query.distinct_songs || songs.insert(index.song(ranked.position)))
         .take(query.n)
-        .collect()
+        .collect();
+    Ok(ranked)
 }
 
 #[cfg(test)]
@@ -100,11 +103,11 @@ mod tests {
         let image = builder.finish(7, &|| ()).unwrap();
         let index = Index::open(&image).unwrap();
         let query = Query { n: 2, exclude: &[2], distinct_songs: true, ..Query::default() };
-        assert_eq!(positions(&top_n(&index, &query)), [0, 3]);
+        assert_eq!(positions(&top_n(&index, &query).unwrap()), [0, 3]);
         let some = Query { candidates: Some(&[4, 1, 2, 77]), ..query };
-        assert_eq!(positions(&top_n(&index, &some)), [1, 4]);
+        assert_eq!(positions(&top_n(&index, &some).unwrap()), [1, 4]);
         let song = index.song(0);
         let other = Query { exclude_songs: &[song], ..query };
-        assert_eq!(positions(&top_n(&index, &other)), [3, 4]);
+        assert_eq!(positions(&top_n(&index, &other).unwrap()), [3, 4]);
     }
 }

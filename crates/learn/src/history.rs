@@ -5,7 +5,7 @@
 //! every time speaks against itself, and so does one that the user dislikes; one
 //! that is liked counts the user's mean weight more.
 
-use sparkify_core::{Interrupt, Result};
+use sparkify_core::{Interrupt, Result, sorting};
 
 use crate::interactions::reserve;
 use crate::{Interactions, Play, Signal};
@@ -94,11 +94,10 @@ impl Histories {
         }
         interrupt();
         // All that tells two events apart: the order they came in does not matter.
-        self.events.sort_unstable_by_key(|e| {
+        sorting::sort_by_key(&mut self.events, interrupt, |e| {
             (e.user, e.track, e.played_at, e.completion.to_bits(), e.skipped)
         });
-        interrupt();
-        self.ratings.sort_unstable();
+        sorting::sort(&mut self.ratings, interrupt);
         let mut data = Interactions::new(tracks, true)?;
         let (mut events, mut ratings) = (&self.events[..], &self.ratings[..]);
         for user in 0..ranks.len() as u32 {

@@ -1,6 +1,7 @@
 //! What users have played: a sparse matrix of users × tracks.
 
-use sparkify_core::{Error, Result};
+pub(crate) use sparkify_core::memory::reserve;
+use sparkify_core::{Error, Result, memory};
 
 /// How a user stands to a track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -198,16 +199,7 @@ impl Interactions {
     }
 }
 
-/// Room for `more` in `vec`, or [`Error::OutOfMemory`].
-pub(crate) fn reserve<T>(vec: &mut Vec<T>, more: usize, what: &'static str) -> Result<()> {
-    let bytes = more.saturating_mul(size_of::<T>());
-    vec.try_reserve(more).map_err(|_| Error::OutOfMemory { what, bytes })
-}
-
 /// `count` zeros, or [`Error::OutOfMemory`].
 pub(crate) fn zeros<T: Clone + Default>(count: usize, what: &'static str) -> Result<Vec<T>> {
-    let mut vec = Vec::new();
-    reserve(&mut vec, count, what)?;
-    vec.resize(count, T::default());
-    Ok(vec)
+    memory::filled(T::default(), count, what)
 }

@@ -126,6 +126,21 @@ impl<'a> Row<'a> {
         Some(texts)
     }
 
+    /// Whether any element of a `text[]` value, of any number of dimensions, is as asked for.
+    pub fn any_text(&self, column: usize, mut wanted: impl FnMut(&str) -> bool) -> bool {
+        let Some(datum) = self.datum(column, pg_sys::TEXTARRAYOID) else { return false };
+        // SAFETY: the datum was checked to be a text array that is not null.
+        let elements = unsafe { pgrx::Array::<&str>::from_datum(datum, false) };
+        elements.is_some_and(|elements| {
+            elements.iter().enumerate().any(|(at, text)| {
+                if at % 4096 == 4095 {
+                    crate::interrupt::interrupt();
+                }
+                text.is_some_and(&mut wanted)
+            })
+        })
+    }
+
     /// A `real[]` value of at most one dimension and without NULL elements; `None` for any other.
     pub fn reals(&self, column: usize) -> Option<&'a [f32]> {
         // SAFETY: the elements of this type are float4.

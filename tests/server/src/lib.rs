@@ -6,6 +6,7 @@
 //! [`Server::start`]; it ends with the value.
 
 pub mod cells;
+pub mod consistency;
 pub mod data;
 pub mod gate;
 pub mod kafka;

@@ -6,7 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use postgres::Client;
-use sparkify_server_tests::data::{differences, fill};
+use sparkify_server_tests::consistency::{check, errors};
+use sparkify_server_tests::data::fill;
 use sparkify_server_tests::gate::wait_until;
 use sparkify_server_tests::random::{Random, from_environment};
 use sparkify_server_tests::{Database, Server};
@@ -14,7 +15,7 @@ use sparkify_server_tests::{Database, Server};
 const N: i32 = 5;
 
 /// What makes work for a statement, and the statement.
-const WORK: [(&str, &str); 12] = [
+const WORK: [(&str, &str); 16] = [
     ("", "SELECT sparkify.build_embeddings(32)"),
     ("", "SELECT sparkify.build_embeddings(16, activate => false)"),
     ("", "SELECT sparkify.build_user_vectors()"),
@@ -42,15 +43,28 @@ const WORK: [(&str, &str); 12] = [
          FROM generate_series(1, 12000) AS i))",
     ),
     ("", "CALL sparkify.run_pipeline(dims => 16, n => 5)"),
+    ("", "SELECT sparkify.train_model('hybrid', dims => 8, activate => false)"),
+    (
+        "",
+        "SELECT count(*) FROM sparkify.import_events($$SELECT 'imported ' || i % 300 AS user_id,
+            'track ' || 1 + i % 2000 AS track_id, timestamptz '2026-02-01' + i * interval '1 minute' AS played_at
+         FROM generate_series(1, 20000) AS i$$)",
+    ),
+    (
+        "",
+        "SELECT count(*) FROM sparkify.import_tracks($$SELECT 'imported ' || i AS track_id, 'Imported ' || i AS track_name,
+            'Artist ' || i % 90 AS artists, i % 100 AS popularity FROM generate_series(1, 20000) AS i$$)",
+    ),
+    (
+        "SELECT count(*) FROM sparkify.import_events($$SELECT 'unmatched ' || i % 90 AS user_id, 'later ' || i % 900 AS track_id,
+            timestamptz '2026-03-01' + i * interval '1 minute' AS played_at FROM generate_series(1, 6000) AS i$$);
+         INSERT INTO sparkify.tracks (track_id, track_name, artists, genres, primary_genre)
+         SELECT 'later ' || i, 'Later ' || i, ARRAY['Late'], '{calm}', 'calm' FROM generate_series(0, 899) AS i
+         ON CONFLICT DO NOTHING",
+        "SELECT count(*) FROM sparkify.match_plays()",
+    ),
     ("", "DELETE FROM sparkify.models WHERE NOT active; SELECT sparkify.forget_user('user 9')"),
 ];
-
-/// Plays by track as the view gives them and as they are.
-const MISCOUNTED: &str = "SELECT count(*) FROM
-    (SELECT track_id, plays FROM sparkify.track_plays) AS shown
-    FULL JOIN (SELECT track_id, count(*) AS plays FROM sparkify.listening_events GROUP BY 1) AS counted
-    USING (track_id, plays)
-    WHERE (shown IS NULL OR counted IS NULL) AND track_id IN (SELECT track_id FROM sparkify.tracks)";
 
 /// Waits until connections are taken again.
 fn back(database: &Database) -> Client {
@@ -60,36 +74,6 @@ fn back(database: &Database) -> Client {
         client.as_mut().is_some_and(|client| client.batch_execute("SELECT").is_ok())
     });
     client.expect("a connection")
-}
-
-/// Checks that fail as errors: tracks added since the model was built are a warning.
-fn errors(client: &mut Client) -> Vec<String> {
-    let sql = "SELECT check_name || ': ' || detail FROM sparkify.validate()
-        WHERE NOT passed AND severity = 'error'";
-    client.query(sql, &[]).expect("validate() answers").iter().map(|row| row.get(0)).collect()
-}
-
-fn check(database: &Database, after: &str) {
-    let mut client = back(database);
-    let mut failed = errors(&mut client);
-    // A model that was activated before its lists were made has none yet.
-    failed.retain(|check| !check.starts_with("tables_filled"));
-    assert_eq!(failed, [""; 0], "{after}");
-    let rows = |client: &mut Client, sql: &str| -> i64 {
-        client.query_one(sql, &[]).unwrap_or_else(|error| panic!("{sql}: {error}")).get(0)
-    };
-    let active = "SELECT count(*) FROM sparkify.models WHERE active";
-    assert_eq!(rows(&mut client, active), 1, "{after}");
-    assert_eq!(rows(&mut client, MISCOUNTED), 0, "plays before they are folded: {after}");
-    rows(&mut client, "SELECT sparkify.refresh_summaries()");
-    assert_eq!(rows(&mut client, MISCOUNTED), 0, "plays after they were folded: {after}");
-    // Every change that is committed was noted: then lists are what is computed afresh.
-    rows(&mut client, &format!("SELECT sparkify.refresh_recommendations({N})"));
-    // Lists of the most popular are as popular as their tracks were when they were made.
-    let mut different = differences(&mut client, N);
-    different.retain(|row| !row.contains(",popular)"));
-    assert_eq!(different, [""; 0], "{after}");
-    assert_eq!(errors(&mut client), [""; 0], "{after}");
 }
 
 #[test]
@@ -119,26 +103,26 @@ fn a_kill_in_any_moment_leaves_what_holds_together() {
         let mut witness = back(&database);
         let postmaster = random.once_in(4);
         let moment = usual.mul_f64(random.below(1000) as f64 / 1000.0);
-        let running = thread::spawn(move || victim.batch_execute(statement).is_err());
+        // The session stays, so that there is a process to kill when its statement has ended.
+        let running = thread::spawn(move || (victim.batch_execute(statement).is_err(), victim));
         thread::sleep(moment);
         server.kill(if postmaster { server.postmaster() } else { pid });
-        let cut = running.join().expect("the client's thread");
+        let (cut, victim) = running.join().expect("the client's thread");
         if cut {
             landed += 1
         } else {
             ended += 1
         }
-        // Until the other sessions are ended the kill has not been noticed; one that came
-        // when the backend had ended by itself is noticed by nobody.
-        if cut || postmaster {
-            wait_until("the other sessions are ended", || witness.batch_execute("SELECT").is_err());
-        }
+        // Until the other sessions are ended the kill has not been noticed.
+        wait_until("the other sessions are ended", || witness.batch_execute("SELECT").is_err());
+        drop(victim);
         if postmaster {
             wait_until("the server starts anew", || server.try_resume());
         }
         let who = if postmaster { "postmaster" } else { "backend" };
         check(
-            &database,
+            &mut back(&database),
+            N,
             &format!("kill {kill} (seed {seed}) of the {who} {moment:?} into {statement}"),
         );
     }

@@ -155,6 +155,67 @@ fn a_forgotten_user_leaves_nothing() {
 }
 
 #[test]
+fn nobody_erases_whom_row_level_security_hides() {
+    let server = Server::shared();
+    let (database, mut owner) = small(&server, "trust_erasure");
+    owner
+        .batch_execute(
+            "DROP ROLE IF EXISTS trust_writer; CREATE ROLE trust_writer LOGIN;
+             SELECT sparkify.grant_writer('trust_writer');
+             ALTER TABLE sparkify.users ENABLE ROW LEVEL SECURITY;
+             ALTER TABLE sparkify.listening_events ENABLE ROW LEVEL SECURITY;
+             CREATE POLICY own ON sparkify.users USING (user_id = 'u1');
+             CREATE POLICY own ON sparkify.listening_events USING (user_id = 'u1')",
+        )
+        .unwrap();
+    let mut writer = database.connect_as("trust_writer");
+    for call in [
+        "SELECT * FROM sparkify.forget_user('u2')",
+        "SELECT * FROM sparkify_internal.forget_traces('u2')",
+    ] {
+        assert_eq!(
+            refusal(writer.batch_execute(call)).0,
+            SqlState::INSUFFICIENT_PRIVILEGE,
+            "{call}"
+        );
+    }
+    assert!(tables_with(&mut owner, "u2").len() >= 4);
+    assert!(number(&mut writer, "SELECT sum(rows)::bigint FROM sparkify.forget_user('u1')") >= 5);
+    assert_eq!(tables_with(&mut owner, "u1"), [""; 0]);
+    owner.batch_execute("DROP OWNED BY trust_writer; DROP ROLE trust_writer").unwrap();
+}
+
+#[test]
+fn a_superuser_lends_nobody_the_right_to_make_streams() {
+    let server = Server::shared();
+    let (database, mut owner) = small(&server, "trust_streams");
+    owner
+        .batch_execute(
+            "DROP ROLE IF EXISTS trust_operator; CREATE ROLE trust_operator LOGIN; CREATE SCHEMA bait AUTHORIZATION trust_operator;
+             SELECT sparkify.grant_writer('trust_operator', operate => true)",
+        )
+        .unwrap();
+    let create =
+        "sparkify.create_stream('bait', 'host:9092', 'plays', client_file => '/etc/hostname')";
+    let mut operator = database.connect_as("trust_operator");
+    operator
+        .batch_execute(&format!(
+            "CREATE FUNCTION bait.run() RETURNS text LANGUAGE sql SECURITY DEFINER AS $$ SELECT {create} $$"
+        ))
+        .unwrap();
+    // Called by the operator, and by a superuser with the operator's rights.
+    let called = refusal(operator.batch_execute(&format!("SELECT {create}"))).0;
+    assert_eq!(called, SqlState::INSUFFICIENT_PRIVILEGE);
+    let lent = refusal(owner.batch_execute("SELECT bait.run()")).0;
+    assert_eq!(lent, SqlState::INSUFFICIENT_PRIVILEGE);
+    let streams = "SELECT count(*) FROM sparkify_internal.streams";
+    assert_eq!(number(&mut owner, streams), 0);
+    owner.batch_execute(&format!("SELECT {create}")).unwrap();
+    assert_eq!(number(&mut owner, streams), 1);
+    owner.batch_execute("DROP OWNED BY trust_operator CASCADE; DROP ROLE trust_operator").unwrap();
+}
+
+#[test]
 fn a_refused_event_is_kept_once() {
     let server = Server::shared();
     let (_database, mut client) = small(&server, "trust_refused");

@@ -26,7 +26,7 @@ use sparkify_formats::value;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::track::{EXPLICIT, FEATURES, RAW_COLUMNS, Track};
-use crate::{Interrupt, Result, memory};
+use crate::{Interrupt, Result, memory, sorting};
 
 /// What memory is asked for.
 const WHAT: &str = "raw rows and the tracks that come of them";
@@ -283,12 +283,7 @@ fn in_order(merged: Vec<Merged>, interrupt: Interrupt) -> Result<Vec<Track>> {
     });
     let mut places: Vec<(u128, usize)> = memory::collected(places, WHAT)?;
     interrupt();
-    let mut compared = 0usize;
-    places.sort_unstable_by(|a, b| {
-        compared += 1;
-        if compared.is_multiple_of(4096) {
-            interrupt();
-        }
+    sorting::sort_by(&mut places, interrupt, |a, b| {
         a.0.cmp(&b.0).then_with(|| id(a.1).cmp(&id(b.1)))
     });
     interrupt();

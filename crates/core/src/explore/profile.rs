@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::quartiles::{Fences, fences_of, known, quantile};
-use crate::{Result, memory};
+use crate::{Interrupt, Result, memory, sorting};
 
 /// A numeric column; statistics are `None` where too few values are known.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,9 +32,9 @@ pub struct Summary {
 ///
 /// # Errors
 /// [`crate::Error::OutOfMemory`] for a column that is too long.
-pub fn summarise(column: &[f64]) -> Result<Summary> {
+pub fn summarise(column: &[f64], interrupt: Interrupt) -> Result<Summary> {
     let mut known = known(column)?;
-    known.sort_unstable_by(f64::total_cmp);
+    sorting::sort_by(&mut known, interrupt, f64::total_cmp);
     let n = known.len() as f64;
     let mean = (!known.is_empty()).then(|| known.iter().sum::<f64>() / n);
     let stddev = mean.filter(|_| known.len() > 1).map(|mean| {
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_column_worked_by_hand() {
-        let summary = summarise(&[4.0, f64::NAN, 0.0, 1.0, 1.0, 30.0, -0.0]).unwrap();
+        let summary = summarise(&[4.0, f64::NAN, 0.0, 1.0, 1.0, 30.0, -0.0], &|| ()).unwrap();
         // Sorted: 0 0 1 1 4 30; the quartiles stand at 1.25, 2.5 and 3.75.
         assert_eq!(summary.five_numbers, Some([-0.0, 0.25, 1.0, 3.25, 30.0]));
         assert_eq!((summary.rows, summary.missing, summary.zeros), (7, 1, 2));
@@ -114,12 +114,12 @@ mod tests {
 
     #[test]
     fn few_values() {
-        let summary = summarise(&[f64::NAN]).unwrap();
+        let summary = summarise(&[f64::NAN], &|| ()).unwrap();
         assert_eq!((summary.five_numbers, summary.mean, summary.stddev), (None, None, None));
-        let summary = summarise(&[2.0]).unwrap();
+        let summary = summarise(&[2.0], &|| ()).unwrap();
         assert_eq!(summary.five_numbers, Some([2.0; 5]));
         assert_eq!((summary.mean, summary.stddev), (Some(2.0), None));
-        assert_eq!(summarise(&[]).unwrap().rows, 0);
+        assert_eq!(summarise(&[], &|| ()).unwrap().rows, 0);
     }
 
     #[test]

@@ -26,7 +26,7 @@ use super::Metric;
 use super::arrange::{RUN_BLOCKS, arrange};
 use super::kernel::{BLOCK, Codes, GROUP, Kernel, padded};
 use super::rotation::{rotation, turn};
-use crate::{Interrupt, Result};
+use crate::{Interrupt, Result, sorting};
 
 /// Share of the second moment that the head holds, about. On a real
 /// catalogue more costs more to read than it spares, and less spares less.
@@ -233,10 +233,10 @@ fn by_length(norms: &[f64], interrupt: Interrupt) -> Result<Vec<u32>> {
     let mut positions = Vec::new();
     super::reserve(&mut positions, norms.len())?;
     positions.extend(0..norms.len() as u32);
-    interrupt();
     let norm = |position: u32| norms[position as usize];
-    positions.sort_unstable_by(|&a, &b| norm(b).total_cmp(&norm(a)).then(a.cmp(&b)));
-    interrupt();
+    sorting::sort_by(&mut positions, interrupt, |&a, &b| {
+        norm(b).total_cmp(&norm(a)).then(a.cmp(&b))
+    });
     Ok(positions)
 }
 

@@ -13,7 +13,7 @@ use super::layout::{
     self, HEADER_BYTES, HEADER_WORDS, NO_DURATION, SECTIONS, Section, header_check, word,
 };
 use super::{Metric, score};
-use crate::{Error, Interrupt, Result, popularity};
+use crate::{Error, Interrupt, Result, memory, popularity};
 
 /// Largest number of components of a vector.
 pub const MAX_DIMS: usize = 16_384;
@@ -239,7 +239,7 @@ impl IndexBuilder {
             popularity::order(&self.learned.listeners, &self.learned.popularity, interrupt)?;
         let measures = bounds.measures.store();
         let mut rows = Vec::new();
-        reserve_exact(&mut rows, self.len())?;
+        reserve(&mut rows, self.len())?;
         rows.resize(self.len(), 0u32);
         for (row, &position) in bounds.positions.iter().enumerate() {
             rows[position as usize] = row as u32;
@@ -313,7 +313,7 @@ impl IndexBuilder {
     fn slots(&self, interrupt: Interrupt) -> Result<Vec<u64>> {
         let count = (self.len() + self.len() / 3 + 1).next_power_of_two();
         let mut slots = Vec::new();
-        reserve_exact(&mut slots, count)?;
+        reserve(&mut slots, count)?;
         slots.resize(count, 0u64);
         for (position, ends) in self.id_ends.windows(2).enumerate() {
             if position % INTERRUPT_EVERY == 0 {
@@ -341,17 +341,7 @@ fn copy_by_row(from: &[u8], size: usize, positions: &[u32], to: &mut [u8], inter
 }
 
 fn reserve<T>(vec: &mut Vec<T>, additional: usize) -> Result<()> {
-    vec.try_reserve(additional).map_err(|_| Error::OutOfMemory {
-        what: "index",
-        bytes: additional.saturating_mul(size_of::<T>()),
-    })
-}
-
-fn reserve_exact<T>(vec: &mut Vec<T>, additional: usize) -> Result<()> {
-    vec.try_reserve_exact(additional).map_err(|_| Error::OutOfMemory {
-        what: "index",
-        bytes: additional.saturating_mul(size_of::<T>()),
-    })
+    memory::reserve(vec, additional, "index")
 }
 
 fn out_of_range(

@@ -36,7 +36,7 @@ pub use index::Index;
 pub use kernel::Path;
 pub use score::norm;
 
-use crate::{Error, Interrupt, Result};
+use crate::{Error, Interrupt, Result, memory};
 pub(crate) use kernel::Kernel;
 use score::Scoring;
 use search::{Scratch, Search, TILE_BLOCKS};
@@ -293,8 +293,5 @@ pub fn cosine(a: &[f32], b: &[f32]) -> f64 {
 }
 
 fn reserve<T>(vec: &mut Vec<T>, additional: usize) -> Result<()> {
-    vec.try_reserve(additional).map_err(|_| Error::OutOfMemory {
-        what: "ranking",
-        bytes: additional.saturating_mul(size_of::<T>()),
-    })
+    memory::reserve(vec, additional, "ranking")
 }
