@@ -7,7 +7,7 @@
 
 use sparkify_core::{Interrupt, Result};
 
-use crate::interactions::reserve;
+use crate::interactions::{CHECK_EVERY, reserve};
 use crate::{Interactions, Play, Signal};
 
 /// Microseconds in a day, and in a second.
@@ -86,16 +86,25 @@ impl Histories {
         interrupt: Interrupt,
     ) -> Result<Interactions> {
         let oldest = self.events.iter().map(|event| event.played_at).min().unwrap_or(0);
-        for event in &mut self.events {
-            event.user = ranks[event.user as usize];
+        for events in self.events.chunks_mut(CHECK_EVERY) {
+            interrupt();
+            for event in events {
+                event.user = ranks[event.user as usize];
+            }
         }
         for rating in &mut self.ratings {
             rating.0 = ranks[rating.0 as usize];
         }
         interrupt();
         // All that tells two events apart: the order they came in does not matter.
-        self.events.sort_unstable_by_key(|e| {
-            (e.user, e.track, e.played_at, e.completion.to_bits(), e.skipped)
+        let mut compared = 0usize;
+        self.events.sort_unstable_by(|a, b| {
+            compared += 1;
+            if compared.is_multiple_of(CHECK_EVERY) {
+                interrupt();
+            }
+            let key = |e: &Event| (e.user, e.track, e.played_at, e.completion.to_bits(), e.skipped);
+            key(a).cmp(&key(b))
         });
         interrupt();
         self.ratings.sort_unstable();
