@@ -120,7 +120,7 @@ impl Evaluation {
     /// Measures the kind, and what it is compared with.
     fn run(&self, catalogue: &CatalogueFeatures, plays: &Plays, users: &[u32]) -> Vec<Measured> {
         let (content, dims) = self.content(catalogue);
-        let listeners = or_raise(plays.known.listeners());
+        let listeners = or_raise(plays.known.listeners(&interrupt));
         let against = Catalogue {
             listeners: &listeners,
             users: plays.known.users(),

@@ -157,7 +157,7 @@ impl Training {
             Kind::Hybrid => {
                 (data, memory::collected(0..catalogue.track_ids.len() as u32, "tracks"))
             }
-            _ => or_raise(data.of_heard()),
+            _ => or_raise(data.of_heard(&interrupt)),
         };
         let content = (self.kind == Kind::Hybrid).then_some(&features);
         let model = or_raise(train(&data, content, &self.options, &interrupt));

@@ -55,7 +55,7 @@ fn main() {
         (variable("SPARKIFY_PLAYS", 810_000), variable("SPARKIFY_TRACKS", 40_000));
     let threads = variable("SPARKIFY_THREADS", 2);
     let data = timed("drawn", || drawn(plays, tracks));
-    let listeners = data.listeners().expect("memory");
+    let listeners = data.listeners(&|| ()).expect("memory");
     let heard = listeners.iter().filter(|&&d| d > 0).count();
     let most = listeners.iter().max().copied().unwrap_or(0);
     println!(

@@ -261,7 +261,7 @@ mod tests {
         let model = train(&data, None, &options, &|| ()).unwrap();
         let colours: Vec<f32> = (0..20).flat_map(|t| [[1.0, 0.0], [0.0, 1.0]][t % 2]).collect();
         let users: Vec<u32> = (0..40).collect();
-        let listeners = data.listeners().unwrap();
+        let listeners = data.listeners(&|| ()).unwrap();
         let catalogue = Catalogue { listeners: &listeners, users: 40, vectors: &colours, dims: 2 };
         let later = Later { known: &data, users: &users, played: &later };
         let of = |ranker| evaluate(ranker, later, &catalogue, 2, 2, &|| ()).unwrap();
@@ -286,7 +286,7 @@ mod tests {
         let mut data = Interactions::new(3, false).unwrap();
         data.push(&mut [play(0)]).unwrap();
         data.push(&mut [play(0), play(1)]).unwrap();
-        let listeners = data.listeners().unwrap();
+        let listeners = data.listeners(&|| ()).unwrap();
         let catalogue = Catalogue { listeners: &listeners, users: 2, vectors: &[], dims: 0 };
         let played = [vec![0, 2], vec![0]];
         let later = Later { known: &data, users: &[0, 1], played: &played };

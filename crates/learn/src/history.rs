@@ -86,8 +86,11 @@ impl Histories {
         interrupt: Interrupt,
     ) -> Result<Interactions> {
         let oldest = self.events.iter().map(|event| event.played_at).min().unwrap_or(0);
-        for event in &mut self.events {
-            event.user = ranks[event.user as usize];
+        for events in self.events.chunks_mut(CHECK_EVERY) {
+            interrupt();
+            for event in events {
+                event.user = ranks[event.user as usize];
+            }
         }
         for rating in &mut self.ratings {
             rating.0 = ranks[rating.0 as usize];

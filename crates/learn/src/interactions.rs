@@ -1,7 +1,10 @@
 //! What users have played: a sparse matrix of users × tracks.
 
 pub(crate) use sparkify_core::memory::reserve;
-use sparkify_core::{Error, Result, memory};
+use sparkify_core::{Error, Interrupt, Result, memory};
+
+/// Entries between two interrupt checks.
+pub(crate) const CHECK_EVERY: usize = 1 << 16;
 
 /// How a user stands to a track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,10 +151,17 @@ impl Interactions {
     }
 
     /// Distinct listeners of each track: users who played it.
-    pub fn listeners(&self) -> Result<Vec<u32>> {
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub fn listeners(&self, interrupt: Interrupt) -> Result<Vec<u32>> {
         let mut listeners = zeros(self.tracks, "listeners")?;
-        for (&track, &signal) in self.columns.iter().zip(&self.signals) {
-            listeners[track as usize] += u32::from(signal == Signal::Played);
+        let entries = self.columns.chunks(CHECK_EVERY).zip(self.signals.chunks(CHECK_EVERY));
+        for (columns, signals) in entries {
+            interrupt();
+            for (&track, &signal) in columns.iter().zip(signals) {
+                listeners[track as usize] += u32::from(signal == Signal::Played);
+            }
         }
         Ok(listeners)
     }
@@ -162,11 +172,11 @@ impl Interactions {
     ///
     /// # Errors
     /// [`Error::OutOfMemory`].
-    pub fn of_heard(&self) -> Result<(Self, Vec<u32>)> {
+    pub fn of_heard(&self, interrupt: Interrupt) -> Result<(Self, Vec<u32>)> {
         const NONE: u32 = u32::MAX;
         let mut numbers: Vec<u32> = zeros(self.tracks, "tracks")?;
         let mut heard = Vec::new();
-        for (track, listeners) in self.listeners()?.into_iter().enumerate() {
+        for (track, listeners) in self.listeners(interrupt)?.into_iter().enumerate() {
             numbers[track] = NONE;
             if listeners > 0 {
                 numbers[track] = heard.len() as u32;
@@ -177,7 +187,11 @@ impl Interactions {
         let mut among = Self::new(heard.len(), self.timed)?;
         let mut own = Vec::new();
         for user in 0..self.users() {
+            if user % 1024 == 0 {
+                interrupt();
+            }
             own.clear();
+            reserve(&mut own, self.plays_of(user).len(), "plays")?;
             own.extend(self.plays_of(user).filter_map(|play| {
                 let track = numbers[play.track as usize];
                 (track != NONE).then_some(Play { track, ..play })

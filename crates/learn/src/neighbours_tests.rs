@@ -3,7 +3,7 @@
 use faer::{Mat, Side, linalg::solvers::Solve};
 
 use super::*;
-use crate::Play;
+use crate::{Play, Signal};
 
 fn play(track: u32) -> Play {
     Play { track, weight: 1.0, signal: Signal::Played, first: 0, last: 0 }
@@ -39,7 +39,7 @@ fn drawn(users: usize, tracks: usize) -> Interactions {
 /// `W` by the formula, with every other track a candidate.
 fn dense(data: &Interactions, options: &NeighbourOptions) -> Mat<f64> {
     let (users, tracks) = (data.users(), data.tracks());
-    let listeners = data.listeners().unwrap();
+    let listeners = data.listeners(&|| ()).unwrap();
     let power = |track: usize, exponent: f64| f64::from(listeners[track].max(1)).powf(exponent);
     let mut p = Mat::<f64>::zeros(users, tracks);
     for user in 0..users {

@@ -14,11 +14,8 @@
 use sparkify_core::{Interrupt, Result};
 
 use crate::fold_in::Opposed;
-use crate::interactions::{reserve, zeros};
+use crate::interactions::{CHECK_EVERY, reserve, zeros};
 use crate::{Interactions, Signal};
-
-/// Entries between two interrupt checks.
-const CHECK_EVERY: usize = 1 << 16;
 
 /// What turns plays into targets.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,8 +69,11 @@ impl Side {
     /// Rows and columns changed over; the columns of a row stay ascending.
     fn transposed(&self, rows: usize, interrupt: Interrupt) -> Result<Self> {
         let mut other = Self::with_room(rows, self.columns.len())?;
-        for &column in &self.columns {
-            other.offsets[column as usize + 1] += 1;
+        for columns in self.columns.chunks(CHECK_EVERY) {
+            interrupt();
+            for &column in columns {
+                other.offsets[column as usize + 1] += 1;
+            }
         }
         for row in 0..rows {
             other.offsets[row + 1] += other.offsets[row];
@@ -112,7 +112,7 @@ pub(crate) struct Targets {
 
 impl Targets {
     pub fn new(data: &Interactions, options: &TargetOptions, interrupt: Interrupt) -> Result<Self> {
-        let listeners = data.listeners()?;
+        let listeners = data.listeners(interrupt)?;
         let by_listeners = by_degree(listeners.iter().copied().max(), -options.listener_exponent)?;
         let mut by_user = Side::with_room(data.users(), data.len())?;
         by_user.offsets.copy_from_slice(data.offsets());
@@ -152,6 +152,9 @@ impl Targets {
         let kappa = if squares > 0.0 { (plays as f64 / squares).sqrt() } else { 1.0 };
         let confidence_mean = if confidences > 0.0 { confidences / plays as f64 } else { 1.0 };
         for user in 0..data.users() {
+            if user % 1024 == 0 {
+                interrupt();
+            }
             let own = data.offsets()[user]..data.offsets()[user + 1];
             for (at, play) in own.zip(data.plays_of(user)) {
                 by_user.targets[at] = (f64::from(by_user.targets[at]) * kappa) as f32;

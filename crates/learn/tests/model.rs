@@ -419,7 +419,7 @@ fn without_times_the_seed_cuts() {
 fn tracks_that_nobody_played_are_left_out_on_demand() {
     let disliked = Play { signal: Signal::Disliked, ..play(3) };
     let data = interactions(&[vec![play(4), play(1), disliked], vec![], vec![play(4)]], 6);
-    let (among, heard) = data.of_heard().unwrap();
+    let (among, heard) = data.of_heard(&|| ()).unwrap();
     assert_eq!(heard, [1, 4]);
     assert_eq!((among.users(), among.tracks(), among.len()), (3, 2, 3));
     assert_eq!(among.plays_of(2).map(|play| play.track).collect::<Vec<_>>(), [1]);
