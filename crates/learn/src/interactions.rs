@@ -1,17 +1,7 @@
 //! What users have played: a sparse matrix of users × tracks.
 
+use sparkify_core::listening::Signal;
 use sparkify_core::{Error, Result};
-
-/// How a user stands to a track.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signal {
-    /// Heard, or said to be liked.
-    Played,
-    /// Begun and given up, and never heard.
-    Skipped,
-    /// Said to be disliked.
-    Disliked,
-}
 
 /// All plays of one track by one user.
 #[derive(Debug, Clone, Copy, PartialEq)]
