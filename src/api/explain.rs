@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 
 use pgrx::prelude::*;
+use sparkify_core::listening::Heard;
 use sparkify_core::rank::{self, Index, Query};
-use sparkify_core::{sorting, taste};
-use sparkify_learn::listener;
+use sparkify_core::sorting;
+use sparkify_core::taste::{self, Part};
+use sparkify_learn::listener as learned;
 
-use super::listener::{History, Strategy};
+use super::listener::{self, Strategy};
 use super::recommend::{read_user, to_listener};
 use super::similar::raise_unknown_track;
 use crate::error::{in_range, or_raise, required};
@@ -89,15 +91,16 @@ fn explain(user_id: &str, track_id: &str, n: usize, model_id: Option<i64>) -> (V
         Strategy::Popular => return (Vec::new(), 0.0),
         _ => or_raise(rank::score(&index, asked, &query)),
     };
+    let heard = or_raise(history.heard(&index, model.half_life_days));
     let mut parts = match (listener.strategy, packed.state()) {
         (Strategy::Listened, Some(state)) => {
-            let heard = history.heard(&index, model.half_life_days);
-            let parts = or_raise(listener::explain(&index, state, &heard, asked));
-            let parts = heard.iter().zip(parts);
-            let parts = parts.map(|(heard, part)| (Because::Track(heard.position), part));
-            memory::collected(parts, WHAT)
+            let parts = or_raise(learned::explain(&index, state, &heard, asked));
+            by_tracks(&heard, parts)
         }
-        (Strategy::Listened, None) => by_plays(&history, &index, &model, asked),
+        (Strategy::Listened, None) => {
+            let of_sum: Vec<Part> = listener::parts(&index, &heard).collect();
+            by_tracks(&heard, taste::shares(&of_sum, index.vector(asked)))
+        }
         _ => by_genres(&declared, &index, &model, asked, listener.scale),
     };
     parts.retain(|(_, part)| *part != 0.0);
@@ -111,27 +114,9 @@ fn explain(user_id: &str, track_id: &str, n: usize, model_id: Option<i64>) -> (V
     (show(user_id, &index, parts), score)
 }
 
-/// Of a content model: the cosine of the sum of what was heard is the sum of theirs.
-fn by_plays(history: &History, index: &Index, model: &Model, asked: u32) -> Vec<(Because, f64)> {
-    let known = history.content_weights(index, model.half_life_days);
-    let mut sum = vec![0f64; index.dims()];
-    for &(position, weight) in &known {
-        let norm = index.norm(position);
-        if norm > 0.0 {
-            for (sum, &x) in sum.iter_mut().zip(index.vector(position)) {
-                *sum += weight / norm * f64::from(x);
-            }
-        }
-    }
-    let length = sum.iter().map(|x| x * x).sum::<f64>().sqrt();
-    let part = |position: u32, weight: f64| {
-        let cosine = rank::cosine(index.vector(position), index.vector(asked));
-        if length > 0.0 { weight * cosine / length } else { 0.0 }
-    };
-    let parts = known
-        .into_iter()
-        .map(|(position, weight)| (Because::Track(position), part(position, weight)));
-    memory::collected(parts, WHAT)
+fn by_tracks(heard: &[Heard], parts: Vec<f64>) -> Vec<(Because, f64)> {
+    let parts = heard.iter().zip(parts);
+    memory::collected(parts.map(|(heard, part)| (Because::Track(heard.track), part)), WHAT)
 }
 
 /// Of declared weights over the centroids of genres.

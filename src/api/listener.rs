@@ -1,15 +1,13 @@
 //! From stored plays to what a ranking needs of a listener: the same on demand and in batch.
 
 use pgrx::pg_sys;
+use sparkify_core::listening::{self, Heard, completion, gather};
 use sparkify_core::rank::{Index, Query};
-use sparkify_core::sorting;
-use sparkify_core::taste::{self, Play};
-use sparkify_learn::Signal;
-use sparkify_learn::listener::{Folding, Heard};
+use sparkify_core::taste::{self, Part};
+use sparkify_core::{Result, memory};
+use sparkify_learn::listener::Folding;
 
 use crate::error::or_raise;
-use crate::interrupt::interrupt;
-use crate::memory;
 use crate::storage::listeners::{Declared, Feedback, StoredPlay};
 
 /// How a listener's direction came about.
@@ -38,7 +36,7 @@ impl Strategy {
 const WHAT: &str = "the plays of a user";
 /// Plays that there is room for at once.
 const USUAL_PLAYS: usize = 64;
-/// Plays whose vectors are asked for ahead of their use.
+/// Tracks whose vectors are asked for ahead of their use.
 const AHEAD: usize = 8;
 
 /// A play, or what was said of a track, while it is read.
@@ -53,8 +51,12 @@ struct Event {
 #[derive(Clone, Copy)]
 enum Kind {
     Played { ms_played: Option<i32>, skipped: Option<bool> },
-    Liked,
-    Disliked,
+    Said(listening::Kind),
+}
+
+/// What a rating says.
+pub fn said(feedback: &Feedback) -> listening::Kind {
+    if feedback.rating < 0 { listening::Kind::Disliked } else { listening::Kind::Liked }
 }
 
 /// The plays of one user up to now, and what the user said, while they are read.
@@ -65,14 +67,6 @@ pub struct History {
     events: Vec<Event>,
     /// Whether a play lies in the future, and will count later.
     pub future: bool,
-}
-
-/// An event of a track that the index has.
-#[derive(Clone, Copy)]
-struct Known {
-    position: u32,
-    at: i64,
-    kind: Kind,
 }
 
 impl History {
@@ -91,25 +85,26 @@ impl History {
         self.push(track_id, at, Kind::Played { ms_played: None, skipped: None });
     }
 
-    /// Takes what the user said of a track. A like counts as a play that was heard to
-    /// the end.
+    /// Takes what the user said of a track.
     pub fn rate(&mut self, feedback: &Feedback) {
-        let kind = if feedback.rating < 0 { Kind::Disliked } else { Kind::Liked };
-        self.push(feedback.track_id, feedback.rated_at, kind);
+        self.push(feedback.track_id, feedback.rated_at, Kind::Said(said(feedback)));
     }
 
     fn push(&mut self, track_id: &str, at: i64, kind: Kind) {
         if self.events.is_empty() {
-            self.events.reserve(USUAL_PLAYS);
-            self.track_ids.reserve(USUAL_PLAYS * track_id.len());
+            or_raise(memory::reserve(&mut self.events, USUAL_PLAYS, WHAT));
         }
-        memory::append(&mut self.track_ids, track_id, WHAT);
+        if self.track_ids.capacity() - self.track_ids.len() < track_id.len() {
+            let more = USUAL_PLAYS * track_id.len() + self.track_ids.len();
+            or_raise(memory::reserve_text(&mut self.track_ids, more, WHAT));
+        }
+        self.track_ids.push_str(track_id);
         let event = Event { end: self.track_ids.len(), at, kind };
-        memory::push(&mut self.events, event, WHAT);
+        or_raise(memory::push(&mut self.events, event, WHAT));
     }
 
-    /// The events that count.
-    fn known(&self, index: &Index) -> Vec<Known> {
+    /// The events of tracks that the index has.
+    fn known(&self, index: &Index) -> Result<Vec<listening::Event>> {
         let mut start = 0;
         let track_ids = self.events.iter().map(|event| {
             let id = &self.track_ids[start..event.end];
@@ -117,14 +112,30 @@ impl History {
             id
         });
         let mut known = Vec::new();
-        or_raise(sparkify_core::memory::reserve(&mut known, self.events.len(), WHAT));
+        memory::reserve(&mut known, self.events.len(), WHAT)?;
         let mut events = self.events.iter();
         index.positions(track_ids, |position| {
-            if let (Some(position), Some(&Event { at, kind, .. })) = (position, events.next()) {
-                known.push(Known { position, at, kind });
-            }
+            let Some(event) = events.next() else { return };
+            let Some(track) = position else { return };
+            let kind = match event.kind {
+                Kind::Said(said) => said,
+                Kind::Played { ms_played, skipped } => listening::Kind::Played {
+                    completion: completion(ms_played, index.duration_ms(track), skipped),
+                    skipped: skipped == Some(true),
+                },
+            };
+            known.push(listening::Event { track, at: event.at, kind });
         });
-        known
+        Ok(known)
+    }
+
+    /// The tracks that the user heard or said something of, each once, by position.
+    pub fn heard(&self, index: &Index, half_life_days: f64) -> Result<Vec<Heard>> {
+        let mut known = self.known(index)?;
+        let mut heard = Vec::new();
+        memory::reserve(&mut heard, known.len(), WHAT)?;
+        gather(&mut known, half_life_days, |entry| heard.push(entry));
+        Ok(heard)
     }
 
     /// What the ranking needs, from the plays or, where they say nothing, the declared
@@ -136,12 +147,11 @@ impl History {
         half_life_days: f64,
         declared: &Declared,
         centroid: impl Fn(&str) -> Option<Vec<f32>>,
-    ) -> sparkify_core::Result<Listener> {
-        let known = self.known(index);
-        let mut listener = Listener::of_nothing(&known, index);
+    ) -> Result<Listener> {
+        let heard = self.heard(index, half_life_days)?;
+        let mut listener = Listener::of_nothing(&heard, index)?;
         match &mut folding {
             Some(folding) => {
-                let heard = heard(&known, index, half_life_days);
                 if let Some(folded) = folding.fold(&heard)? {
                     listener.strategy = Strategy::Listened;
                     listener.vector = folded.vector;
@@ -151,9 +161,7 @@ impl History {
                 }
             }
             None => {
-                let disliked = disliked(&known);
-                let plays = plays(&known, &disliked, index);
-                if let Some(vector) = taste::listened(index.dims(), half_life_days, plays) {
+                if let Some(vector) = taste::listened(index.dims(), parts(index, &heard)) {
                     listener.strategy = Strategy::Listened;
                     listener.vector = vector;
                     return Ok(listener);
@@ -169,102 +177,20 @@ impl History {
         }
         Ok(listener)
     }
-
-    /// What each track heard weighs in the vector of a content model, by position.
-    pub fn content_weights(&self, index: &Index, half_life_days: f64) -> Vec<(u32, f64)> {
-        let known = self.known(index);
-        let disliked = disliked(&known);
-        let newest = known.iter().map(|event| event.at).max().unwrap_or(0);
-        let weights = known.iter().filter_map(|event| {
-            let recency = taste::recency(newest - event.at, half_life_days);
-            Some((event.position, recency * content_weight(event, &disliked, index)?))
-        });
-        let mut weights: Vec<(u32, f64)> = memory::collected(weights, WHAT);
-        sorting::sort_by(&mut weights, &interrupt, |a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
-        let sum = |plays: &[(u32, f64)]| (plays[0].0, plays.iter().map(|play| play.1).sum());
-        memory::collected(weights.chunk_by(|a, b| a.0 == b.0).map(sum), WHAT)
-    }
-
-    /// The tracks that the user heard or said something of, each once, by position.
-    pub fn heard(&self, index: &Index, half_life_days: f64) -> Vec<Heard> {
-        heard(&self.known(index), index, half_life_days)
-    }
 }
 
-/// The events as a content model takes them. A dislike outweighs all plays of its track.
-fn plays<'a>(
-    known: &'a [Known],
-    disliked: &'a [u32],
-    index: &'a Index,
-) -> impl Iterator<Item = Play<'a>> + Clone {
-    known.iter().enumerate().filter_map(move |(at, event)| {
-        if let Some(later) = known.get(at + AHEAD) {
-            index.prefetch(later.position);
+/// What a content model's vector is summed from.
+pub fn parts<'a>(index: &'a Index, heard: &'a [Heard]) -> impl Iterator<Item = Part<'a>> {
+    heard.iter().enumerate().map(move |(at, entry)| {
+        if let Some(later) = heard.get(at + AHEAD) {
+            index.prefetch(later.track);
         }
-        Some(Play {
-            embedding: index.vector(event.position),
-            norm: index.norm(event.position),
-            played_at: event.at,
-            completion: content_weight(event, disliked, index)?,
-        })
+        Part {
+            weight: entry.content_weight(),
+            embedding: index.vector(entry.track),
+            norm: index.norm(entry.track),
+        }
     })
-}
-
-fn disliked(known: &[Known]) -> Vec<u32> {
-    let disliked = known.iter().filter(|event| matches!(event.kind, Kind::Disliked));
-    let mut disliked = memory::collected(disliked.map(|event| event.position), WHAT);
-    sorting::sort(&mut disliked, &interrupt);
-    disliked
-}
-
-/// What an event counts in a content model beside its age; `None` for a play of a track
-/// that is disliked.
-fn content_weight(event: &Known, disliked: &[u32], index: &Index) -> Option<f64> {
-    match completion(event, index) {
-        None => Some(taste::DISLIKED),
-        Some(_) if disliked.binary_search(&event.position).is_ok() => None,
-        Some(completion) => Some(completion),
-    }
-}
-
-/// Share of a track that was heard; `None` for a dislike.
-fn completion(event: &Known, index: &Index) -> Option<f64> {
-    match event.kind {
-        Kind::Played { ms_played, skipped } => {
-            Some(taste::completion(ms_played, index.duration_ms(event.position), skipped))
-        }
-        Kind::Liked => Some(1.0),
-        Kind::Disliked => None,
-    }
-}
-
-/// An entry for each track. A dislike outweighs all plays; a track that was skipped
-/// whenever it came, and never heard, speaks against itself.
-fn heard(known: &[Known], index: &Index, half_life_days: f64) -> Vec<Heard> {
-    let mut events = memory::collected(known.iter().copied(), WHAT);
-    sorting::sort_by_key(&mut events, &interrupt, |event| (event.position, event.at));
-    let newest = known.iter().map(|event| event.at).max().unwrap_or(0);
-    let of_track = |events: &[Known]| {
-        let disliked = events.iter().any(|event| matches!(event.kind, Kind::Disliked));
-        let skipped = events
-            .iter()
-            .all(|event| matches!(event.kind, Kind::Played { skipped: Some(true), .. }));
-        let weights = events.iter().filter_map(|event| {
-            let recency = taste::recency(newest - event.at, half_life_days);
-            Some(recency * completion(event, index)?)
-        });
-        Heard {
-            position: events[0].position,
-            weight: weights.sum(),
-            signal: match (disliked, skipped) {
-                (true, _) => Signal::Disliked,
-                (false, true) => Signal::Skipped,
-                (false, false) => Signal::Played,
-            },
-            last: events.iter().map(|event| event.at).max().unwrap_or(0),
-        }
-    };
-    memory::collected(events.chunk_by(|a, b| a.position == b.position).map(of_track), WHAT)
 }
 
 /// What a ranking needs of a user.
@@ -284,16 +210,14 @@ pub struct Listener {
 }
 
 impl Listener {
-    fn of_nothing(known: &[Known], index: &Index) -> Listener {
-        let mut played = memory::collected(known.iter().map(|event| event.position), WHAT);
-        sorting::sort(&mut played, &interrupt);
-        played.dedup();
-        let songs = played.iter().map(|&position| index.song(position));
-        let mut songs = memory::collected(songs, WHAT);
-        sorting::sort(&mut songs, &interrupt);
+    fn of_nothing(heard: &[Heard], index: &Index) -> Result<Listener> {
+        let played = memory::collected(heard.iter().map(|entry| entry.track), WHAT)?;
+        let mut songs =
+            memory::collected(played.iter().map(|&position| index.song(position)), WHAT)?;
+        songs.sort_unstable();
         songs.dedup();
         let (vector, boosts) = (Vec::new(), Vec::new());
-        Listener { vector, scale: 1.0, boosts, strategy: Strategy::Popular, played, songs }
+        Ok(Listener { vector, scale: 1.0, boosts, strategy: Strategy::Popular, played, songs })
     }
 
     /// The plain query: the `n` best of what was not played.

@@ -1,7 +1,9 @@
 //! The options that recommending functions share, and the rows they show.
 
+use std::cell::RefCell;
+
 use sparkify_core::popularity;
-use sparkify_core::rank::{self, Index, Query, Ranked};
+use sparkify_core::rank::{self, Index, Query, Ranked, Workspace};
 use sparkify_core::sorting;
 
 use super::arguments::positions;
@@ -88,8 +90,21 @@ impl Options {
         if listener.strategy == Strategy::Popular {
             return show(index, &query, |query| or_raise(popularity::top_n(index, query)));
         }
-        show(index, &query, |query| or_raise(rank::top_n(index, query, &interrupt)))
+        show(index, &query, |query| top_n(index, query))
     }
+}
+
+thread_local! {
+    /// To get it from the system costs a call as much as half of its work.
+    static WORKSPACE: RefCell<Workspace> = RefCell::default();
+}
+
+/// The best of an index, ranked in memory that the session keeps.
+pub fn top_n(index: &Index, query: &Query) -> Vec<Ranked> {
+    let mut workspace = WORKSPACE.take();
+    let ranked = or_raise(rank::top_n_in(index, query, &mut workspace, &interrupt));
+    WORKSPACE.set(workspace);
+    ranked
 }
 
 /// Rounds of ranking in which what is missing is left out one list at a time.

@@ -1,9 +1,11 @@
 //! Recommendations on demand. Nothing is written: they work on a standby.
 
+use std::cell::RefCell;
+
 use pgrx::PgSqlErrorCode;
 use pgrx::prelude::*;
 use serde_json::json;
-use sparkify_core::rank::Index;
+use sparkify_core::rank::{Boosts, Index};
 use sparkify_learn::State;
 use sparkify_learn::listener::Folding;
 
@@ -17,6 +19,15 @@ use crate::storage::models::{self, Model};
 use crate::storage::serving::TrackRow;
 use crate::storage::spi::under_own_search_path;
 use crate::texts::Texts;
+
+/// Tracks up to which what users are folded in with, 9 bytes a track, is kept for the
+/// next call: to get it from the system costs a call as much as half of its work.
+const KEPT_TRACKS: usize = 1 << 18;
+
+thread_local! {
+    /// Empty between calls.
+    static ROOM: RefCell<Option<Boosts>> = const { RefCell::new(None) };
+}
 
 /// A user's declared taste and history as the caller sees them; raises for nobody.
 pub fn read_user(user_id: &str) -> (Declared, History) {
@@ -45,9 +56,18 @@ pub fn to_listener(
     let centroid = |genre: &str| {
         models::genre_embeddings(model.model_id, Some(vec![genre.to_owned()])).remove(genre)
     };
-    let mut folding = state.map(|state| or_raise(Folding::new(index, state)));
     let half_life = model.half_life_days;
-    or_raise(history.to_listener(index, folding.as_mut(), half_life, declared, centroid))
+    let Some(state) = state else {
+        return or_raise(history.to_listener(index, None, half_life, declared, centroid));
+    };
+    let memory = ROOM.with_borrow_mut(Option::take);
+    let mut folding = or_raise(Folding::within(index, state, memory));
+    let listener =
+        or_raise(history.to_listener(index, Some(&mut folding), half_life, declared, centroid));
+    if index.len() <= KEPT_TRACKS {
+        ROOM.set(folding.into_memory());
+    }
+    listener
 }
 
 fn recommend_rows(user_id: &str, options: &Options) -> (Vec<Shown>, Strategy, i64) {

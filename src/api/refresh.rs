@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use pgrx::prelude::*;
 use sparkify_core::popularity;
-use sparkify_core::rank::{self, Index, Query, Ranked};
-use sparkify_core::workers;
+use sparkify_core::rank::{Index, Query, Ranked, Together};
+use sparkify_core::{memory, workers};
 use sparkify_learn::State;
 use sparkify_learn::listener::Folding;
 
@@ -26,9 +26,8 @@ const CHUNKS: (usize, usize) = (64, 1024);
 /// Chunks that each thread is to have, where there are users enough: what is left when
 /// the others have ended is then little.
 const CHUNKS_A_THREAD: usize = 4;
-/// Users ranked together at most where neighbours add to scores: what they add is kept
-/// for each until it is ranked, some 50 kB.
-const BOOSTED_TOGETHER: usize = 64;
+/// What memory is asked for.
+const WHAT: &str = "users";
 
 /// Users of a chunk, of so many in all.
 fn chunk(users: usize, threads: usize) -> usize {
@@ -261,66 +260,45 @@ impl<'a> Batch<'a> {
             Some(state) => Some(Folding::new(self.index, state)?),
             None => None,
         };
-        let together = match self.index.has_neighbours() {
-            true => BOOSTED_TOGETHER,
-            false => users.len().max(1),
-        };
+        let mut together = Together::new(self.index)?;
         let centroid = |genre: &str| self.centroids.get(genre).cloned();
         let half_life = self.model.half_life_days;
-        let mut listeners = Vec::with_capacity(users.len());
-        let mut ranked = Vec::with_capacity(users.len());
-        for (users, histories) in users.chunks(together).zip(histories.chunks(together)) {
-            let first = listeners.len();
-            for ((_, declared), history) in users.iter().zip(histories) {
-                if !go_on() {
-                    return Ok(None);
+        let (mut listeners, mut ranked, mut searched) = (Vec::new(), Vec::new(), Vec::new());
+        memory::reserve(&mut listeners, users.len(), WHAT)?;
+        memory::reserve(&mut ranked, users.len(), WHAT)?;
+        for ((_, declared), history) in users.iter().zip(&histories) {
+            if !go_on() {
+                return Ok(None);
+            }
+            let folding = folding.as_mut();
+            let mut listener =
+                history.to_listener(self.index, folding, half_life, declared, centroid)?;
+            if let Some(n) = self.lists.n {
+                let exclude = self.excluded(&listener)?;
+                let query = Query { exclude: &exclude, ..listener.query(n) };
+                let mut list = Vec::new();
+                if listener.strategy == Strategy::Popular {
+                    list = popularity::top_n(self.index, &query)?;
+                } else {
+                    together.add(&query)?;
+                    memory::push(&mut searched, ranked.len(), WHAT)?;
                 }
-                let folding = folding.as_mut();
-                listeners
-                    .push(history.to_listener(self.index, folding, half_life, declared, centroid)?);
+                ranked.push(list);
             }
-            let Some(n) = self.lists.n else { continue };
-            let Some(lists) = self.rank(&listeners[first..], n, go_on)? else { return Ok(None) };
-            ranked.extend(lists);
-            for listener in &mut listeners[first..] {
-                listener.boosts = Vec::new();
-            }
+            // What neighbours add was looked at; it is most of what a listener takes.
+            listener.boosts = Vec::new();
+            listeners.push(listener);
+        }
+        let Some(answers) = together.finish(go_on)? else { return Ok(None) };
+        for (at, answer) in searched.into_iter().zip(answers) {
+            ranked[at] = answer;
         }
         Ok(Some(Answer { replaced, users, listeners, ranked }))
     }
 
-    /// A list for each listener; `None` where `go_on` said no.
-    fn rank(
-        &self,
-        listeners: &[Listener],
-        n: usize,
-        go_on: &dyn Fn() -> bool,
-    ) -> sparkify_core::Result<Option<Vec<Vec<Ranked>>>> {
-        let mut ranked = vec![Vec::new(); listeners.len()];
-        let excluded: Vec<Vec<u32>> =
-            listeners.iter().map(|listener| self.excluded(listener)).collect();
-        let (mut queries, mut lists) = (Vec::new(), Vec::new());
-        for ((listener, exclude), list) in listeners.iter().zip(&excluded).zip(&mut ranked) {
-            let query = Query { exclude, ..listener.query(n) };
-            if listener.strategy == Strategy::Popular {
-                *list = popularity::top_n(self.index, &query)?;
-            } else {
-                queries.push(query);
-                lists.push(list);
-            }
-        }
-        let Some(answers) = rank::top_n_together(self.index, &queries, go_on)? else {
-            return Ok(None);
-        };
-        for (list, answer) in lists.into_iter().zip(answers) {
-            *list = answer;
-        }
-        Ok(Some(ranked))
-    }
-
     /// What must not be recommended to a listener.
-    fn excluded(&self, listener: &Listener) -> Vec<u32> {
-        [&listener.played[..], &self.deleted[..]].concat()
+    fn excluded(&self, listener: &Listener) -> sparkify_core::Result<Vec<u32>> {
+        memory::collected(listener.played.iter().chain(&self.deleted).copied(), WHAT)
     }
 
     fn store(&self, answer: Answer) -> u64 {

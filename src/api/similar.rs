@@ -5,9 +5,9 @@ use pgrx::prelude::*;
 use sparkify_core::rank::{self, Index, Metric, Query};
 
 use super::arguments::{known, positions};
-use super::options::{Options, Shown, show};
+use super::options::{Options, Shown, show, top_n};
 use super::recommend::{read_user, to_listener};
-use crate::error::{in_range, or_raise, raise, required};
+use crate::error::{in_range, raise, required};
 use crate::interrupt::interrupt;
 use crate::storage::serving::{self, TrackRow};
 use crate::storage::spi::under_own_search_path;
@@ -77,7 +77,7 @@ fn similar_rows(track_id: &str, options: &Options) -> Vec<Shown> {
         distinct_songs: options.distinct_songs,
         exclude_songs: &[song],
     };
-    show(&index, &query, |query| or_raise(rank::top_n(&index, query, &interrupt)))
+    show(&index, &query, |query| top_n(&index, query))
 }
 
 /// What being its neighbours adds to the likeness of tracks: the share of the weight of

@@ -8,10 +8,12 @@ use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 use serde_json::json;
 use sparkify_core::embedding::Dims;
+use sparkify_core::listening::{self, Event};
 use sparkify_core::taste::Centroids;
-use sparkify_learn::{Event, Histories, Interactions, Model, Options, train};
+use sparkify_learn::{Histories, Interactions, Model, Options, train};
 
 use super::embeddings;
+use super::listener::said;
 use crate::error::{in_range, or_raise, raise, required};
 use crate::interrupt::interrupt;
 use crate::memory;
@@ -311,13 +313,16 @@ impl Plays {
                 return;
             }
             let duration = catalogue.durations[track as usize];
-            let completion = Event::completion(play.ms_played, duration, skipped);
-            or_raise(histories.add(Event { user, track, played_at, completion, skipped }));
+            let completion = listening::completion(play.ms_played, duration, play.skipped);
+            let kind = listening::Kind::Played { completion, skipped };
+            or_raise(histories.add(user, Event { track, at: played_at, kind }));
         });
         learning::each_rating(|rating| {
             let Some(&track) = tracks.get(rating.track_id) else { return };
             if !is_later(rating.rated_at) {
-                or_raise(histories.rate(users.number(rating.user_id), track, rating.rating > 0));
+                let kind = said(&rating);
+                let event = Event { track, at: rating.rated_at, kind };
+                or_raise(histories.add(users.number(rating.user_id), event));
             }
         });
         let ranks = users.ranks();

@@ -15,6 +15,7 @@ mod eigen;
 pub mod embedding;
 pub mod error;
 pub mod explore;
+pub mod listening;
 pub mod memory;
 pub mod plays;
 pub mod popularity;

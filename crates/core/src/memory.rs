@@ -21,6 +21,15 @@ pub fn reserve<T>(vec: &mut Vec<T>, more: usize, what: &'static str) -> Result<(
     vec.try_reserve(more).map_err(|_| short::<T>(what, count))
 }
 
+/// Room for `more` bytes of text.
+///
+/// # Errors
+/// [`Error::OutOfMemory`].
+pub fn reserve_text(text: &mut String, more: usize, what: &'static str) -> Result<()> {
+    let count = text.len().saturating_add(more);
+    text.try_reserve(more).map_err(|_| short::<u8>(what, count))
+}
+
 /// Adds an entry.
 #[inline]
 pub fn push<T>(vec: &mut Vec<T>, value: T, what: &'static str) -> Result<()> {

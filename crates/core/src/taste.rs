@@ -1,82 +1,56 @@
 //! The vector of a user: what was heard, newest most, in the space of the tracks.
 //!
-//! `v = Σ w · e/‖e‖` over the user's plays, normalised, where `e` is the played
-//! track's embedding and
-//! `w = 2^(−age / half_life) · clamp(ms_played / duration_ms, 0, 1)`, the second
-//! factor 1 where either time is unknown, 0.1 where the play was skipped then. Age is counted from the newest play
-//! that counts: an exponential decay from any other moment multiplies all weights
-//! alike and leaves the direction as it is. Sums are float64 in the order of the
-//! plays; the result is rounded to float32 once.
+//! `v = Σ w · e/‖e‖` over the tracks, normalised, where `e` is a track's embedding and `w`
+//! its [weight](crate::listening::Heard::content_weight). Sums are float64 in the order of
+//! the tracks; the result is rounded to float32 once.
 
 use std::collections::BTreeMap;
 
-use crate::rank::{Kernel, Path};
+use crate::rank::{self, Kernel, Path};
 use crate::{Result, memory};
-
-/// Microseconds in a day.
-const DAY: f64 = 86_400e6;
 
 /// Vectors shorter than this share of their weight have cancelled out.
 const CANCELLED: f64 = 1e-9;
 
-/// Share of a track that a skipped play counts as heard, where it is not known how long
-/// it lasted: most skips come in the first seconds.
-pub const SKIPPED: f64 = 0.1;
-
-/// What a dislike counts in place of the share that was heard: it takes half of what a
-/// play gives.
-pub const DISLIKED: f64 = -0.5;
-
-/// Share of a track that was heard in a play, 0 to 1: by the times in milliseconds, and
-/// where one of them is not known [`SKIPPED`] of a skipped play, all of any other.
-pub fn completion(ms_played: Option<i32>, duration_ms: Option<i32>, skipped: Option<bool>) -> f64 {
-    match (ms_played, duration_ms) {
-        (Some(played), Some(duration)) if duration > 0 => {
-            (f64::from(played) / f64::from(duration)).clamp(0.0, 1.0)
-        }
-        _ if skipped == Some(true) => SKIPPED,
-        _ => 1.0,
-    }
-}
-
-/// What a play `age` microseconds old counts beside a new one; `half_life` is in days.
-pub fn recency(age: i64, half_life: f64) -> f64 {
-    (-(age as f64 / DAY) / half_life).exp2()
-}
-
-/// One play of a track that has an embedding.
+/// A track that a vector is summed from.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Play<'a> {
+pub struct Part<'a> {
+    /// What its direction counts.
+    pub weight: f64,
     /// The track's embedding, not normalised.
     pub embedding: &'a [f32],
     /// The embedding's Euclidean norm.
     pub norm: f64,
-    /// When it was played, in microseconds since any fixed moment.
-    pub played_at: i64,
-    /// Share of the track that was heard, see [`completion`], or [`DISLIKED`].
-    pub completion: f64,
 }
 
-/// Unit vector of a user's plays, or `None` where there is none: no play, all
-/// weights zero or below, or plays that cancel each other out. `half_life` is in days and
-/// above 0.
-pub fn listened<'a>(
-    dims: usize,
-    half_life: f64,
-    plays: impl Iterator<Item = Play<'a>> + Clone,
-) -> Option<Vec<f32>> {
-    let newest = plays.clone().map(|play| play.played_at).max()?;
+/// Unit vector of what a user heard, or `None` where there is none: nothing heard, all
+/// weights zero or below, or tracks that cancel each other out.
+pub fn listened<'a>(dims: usize, parts: impl Iterator<Item = Part<'a>>) -> Option<Vec<f32>> {
+    let (sum, norm) = sum(dims, parts)?;
+    Some(sum.iter().map(|v| (v / norm) as f32).collect())
+}
+
+/// What each part carries of the cosine of the vector that [`listened`] gives and an
+/// embedding, (dims): the cosine, but for rounding to float32, is their sum. Zeros where
+/// there is no vector.
+pub fn shares<'a>(parts: &[Part<'a>], asked: &[f32]) -> Vec<f64> {
+    let norm = sum(asked.len(), parts.iter().copied()).map_or(f64::INFINITY, |(_, norm)| norm);
+    let share = |part: &Part| part.weight * rank::cosine(part.embedding, asked) / norm;
+    parts.iter().map(share).collect()
+}
+
+/// The sum, and its length where that is one.
+fn sum<'a>(dims: usize, parts: impl Iterator<Item = Part<'a>>) -> Option<(Vec<f64>, f64)> {
     let kernel = Kernel::new(Path::best());
     let mut sum = vec![0.0f64; dims];
     let (mut weights, mut heard) = (0.0, false);
-    for play in plays.filter(|play| play.norm > 0.0) {
-        let weight = recency(newest - play.played_at, half_life) * play.completion;
-        weights += weight.abs();
-        heard |= weight > 0.0;
-        let factor = weight / play.norm;
-        kernel.add_scaled(&mut sum, factor, play.embedding);
+    for part in parts.filter(|part| part.norm > 0.0) {
+        weights += part.weight.abs();
+        heard |= part.weight > 0.0;
+        kernel.add_scaled(&mut sum, part.weight / part.norm, part.embedding);
     }
-    if heard { normalised(&sum, weights) } else { None }
+    let norm = if heard { length(&sum, weights)? } else { return None };
+    Some((sum, norm))
 }
 
 /// Unit vector of a declared taste, weights over genres: `Σ w · centroid(genre)`,
@@ -96,13 +70,15 @@ pub fn declared(
             *out += weight * f64::from(value);
         }
     }
-    normalised(&sum, total)
+    let norm = length(&sum, total)?;
+    Some(sum.iter().map(|v| (v / norm) as f32).collect())
 }
 
-fn normalised(sum: &[f64], weights: f64) -> Option<Vec<f32>> {
+/// The length of a sum of these weights, unless it has cancelled out.
+fn length(sum: &[f64], weights: f64) -> Option<f64> {
     let norm = sum.iter().map(|v| v * v).sum::<f64>().sqrt();
     let usable = norm.is_finite() && norm > weights * CANCELLED && norm > f64::MIN_POSITIVE;
-    usable.then(|| sum.iter().map(|v| (v / norm) as f32).collect())
+    usable.then_some(norm)
 }
 
 /// Mean of unit vectors, by group: the centroids of the genres.
@@ -151,67 +127,61 @@ impl Centroids {
 mod tests {
     use super::*;
 
-    fn play(embedding: &[f32], days: f64) -> Play<'_> {
+    fn part(embedding: &[f32], weight: f64) -> Part<'_> {
         let norm = embedding.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
-        let played_at = (days * DAY) as i64;
-        Play { embedding, norm, played_at, completion: 1.0 }
+        Part { weight, embedding, norm }
     }
 
     #[test]
-    fn a_play_one_half_life_older_weighs_half() {
-        let plays = [play(&[3.0, 0.0], 30.0), play(&[0.0, 5.0], 0.0)];
-        let v = listened(2, 30.0, plays.iter().copied()).unwrap();
-        // (1, ½) normalised; the embeddings' own lengths do not count.
+    fn lengths_of_embeddings_do_not_count() {
+        let v = listened(2, [part(&[3.0, 0.0], 1.0), part(&[0.0, 5.0], 0.5)].into_iter()).unwrap();
+        // (1, ½) normalised.
         let norm = 1.25f64.sqrt();
         assert!((f64::from(v[0]) - 1.0 / norm).abs() < 1e-7);
         assert!((f64::from(v[1]) - 0.5 / norm).abs() < 1e-7);
     }
 
     #[test]
-    fn a_play_broken_off_weighs_its_share() {
-        let mut half = play(&[0.0, 1.0], 0.0);
-        half.completion = completion(Some(100), Some(200), Some(true));
-        let mut beyond = play(&[1.0, 0.0], 0.0);
-        beyond.completion = completion(Some(900), Some(200), None);
-        let v = listened(2, 30.0, [half, beyond].into_iter()).unwrap();
-        assert!((f64::from(v[1]) / f64::from(v[0]) - 0.5).abs() < 1e-6);
-    }
-
-    #[test]
-    fn a_play_of_unknown_length_was_heard_unless_it_was_skipped() {
-        for (ms_played, duration_ms) in [(None, Some(200)), (Some(100), None), (Some(100), Some(0))]
-        {
-            assert_eq!(completion(ms_played, duration_ms, Some(true)), SKIPPED);
-            assert_eq!(completion(ms_played, duration_ms, Some(false)), 1.0);
-            assert_eq!(completion(ms_played, duration_ms, None), 1.0);
-        }
-        assert_eq!(completion(Some(-5), Some(200), Some(false)), 0.0);
-    }
-
-    #[test]
     fn nothing_heard_gives_no_vector() {
-        assert_eq!(listened(2, 30.0, std::iter::empty()), None);
-        let mut skipped = play(&[1.0, 0.0], 0.0);
-        skipped.completion = completion(Some(0), Some(200), None);
-        assert_eq!(listened(2, 30.0, [skipped].into_iter()), None);
-        assert_eq!(listened(2, 30.0, [play(&[0.0, 0.0], 0.0)].into_iter()), None);
-        let opposite = [play(&[1.0, 0.0], 0.0), play(&[-1.0, 0.0], 0.0)];
-        assert_eq!(listened(2, 30.0, opposite.into_iter()), None);
+        assert_eq!(listened(2, std::iter::empty()), None);
+        for parts in [
+            vec![part(&[1.0, 0.0], 0.0)],
+            vec![part(&[1.0, 0.0], -0.5)],
+            vec![part(&[0.0, 0.0], 1.0)],
+            vec![part(&[1.0, 0.0], 1.0), part(&[-1.0, 0.0], 1.0)],
+        ] {
+            assert_eq!(listened(2, parts.iter().copied()), None);
+            assert_eq!(shares(&parts, &[1.0, 1.0]), vec![0.0; parts.len()]);
+        }
     }
 
     #[test]
-    fn a_dislike_takes_half_of_what_a_play_gives() {
-        let mut disliked = play(&[0.0, 3.0], 0.0);
-        disliked.completion = DISLIKED;
-        let v = listened(2, 30.0, [play(&[1.0, 0.0], 0.0), disliked].into_iter()).unwrap();
-        assert!((f64::from(v[1]) / f64::from(v[0]) + 0.5).abs() < 1e-6);
-        assert_eq!(listened(2, 30.0, [disliked].into_iter()), None);
-    }
-
-    #[test]
-    fn very_old_plays_do_not_vanish_from_a_lone_history() {
-        let v = listened(1, 0.001, [play(&[2.0], -1e5)].into_iter());
+    fn tiny_weights_do_not_vanish_from_a_lone_history() {
+        let v = listened(1, [part(&[2.0], 1e-100)].into_iter());
         assert_eq!(v, Some(vec![1.0]));
+    }
+
+    #[test]
+    fn shares_sum_up_to_the_cosine() {
+        let parts = [
+            part(&[3.0, 0.0, 1.0], 1.0),
+            part(&[0.0, 5.0, 0.0], 0.5),
+            part(&[0.0, 0.0, 0.0], 2.0),
+            part(&[1.0, 1.0, -1.0], -0.5),
+        ];
+        let asked = [0.5, 2.0, -0.3];
+        let vector = listened(3, parts.into_iter()).unwrap();
+        let shares = shares(&parts, &asked);
+        assert!((shares.iter().sum::<f64>() - rank::cosine(&vector, &asked)).abs() < 1e-6);
+        // (0, 1, 0) · asked / |asked| times its weight over the length of the sum.
+        let units = [[3.0 / 10f64.sqrt(), 0.0, 1.0 / 10f64.sqrt()], [0.0, 0.5, 0.0]];
+        let pushed = -0.5 / 3f64.sqrt();
+        let sum: [f64; 3] = std::array::from_fn(|at| {
+            units[0][at] + units[1][at] + if at < 2 { pushed } else { -pushed }
+        });
+        let norms = [sum, [0.5, 2.0, -0.3]].map(|v| v.iter().map(|x| x * x).sum::<f64>().sqrt());
+        assert!((shares[1] - 0.5 * 2.0 / norms[1] / norms[0]).abs() < 1e-7);
+        assert_eq!(shares[2], 0.0);
     }
 
     #[test]

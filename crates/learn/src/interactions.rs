@@ -1,21 +1,11 @@
 //! What users have played: a sparse matrix of users × tracks.
 
+use sparkify_core::listening::Signal;
 pub(crate) use sparkify_core::memory::reserve;
 use sparkify_core::{Error, Interrupt, Result, memory};
 
 /// Entries between two interrupt checks.
 pub(crate) const CHECK_EVERY: usize = 1 << 16;
-
-/// How a user stands to a track.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signal {
-    /// Heard, or said to be liked.
-    Played,
-    /// Begun and given up, and never heard.
-    Skipped,
-    /// Said to be disliked.
-    Disliked,
-}
 
 /// All plays of one track by one user.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -8,23 +8,14 @@
 use std::cmp::Reverse;
 
 use sparkify_core::Result;
+pub use sparkify_core::listening::Heard;
 use sparkify_core::rank::{Boosts, Index};
 
 use crate::neighbours::fading;
 use crate::{Entry, Signal, State};
 
-/// What a user has to do with a track.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Heard {
-    /// The track's position in the index.
-    pub position: u32,
-    /// Sum over the plays of completion times recency; not negative.
-    pub weight: f64,
-    /// Whether it speaks for the track or against it.
-    pub signal: Signal,
-    /// When it was last played, in any unit.
-    pub last: i64,
-}
+/// Tracks whose neighbours are asked for ahead of their use.
+const AHEAD: usize = 4;
 
 /// A user in the space of a model.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,8 +41,28 @@ impl<'a> Folding<'a> {
     /// # Errors
     /// [`sparkify_core::Error::OutOfMemory`].
     pub fn new(index: &'a Index<'a>, state: &'a State) -> Result<Self> {
-        let neighbours = state.neighbour_weight > 0.0 && index.has_neighbours();
-        Ok(Self { index, state, boosts: if neighbours { Some(Boosts::new(index)?) } else { None } })
+        Self::within(index, state, None)
+    }
+
+    /// As [`new`](Self::new), in memory that [`into_memory`](Self::into_memory) gave,
+    /// where that suits.
+    ///
+    /// # Errors
+    /// [`sparkify_core::Error::OutOfMemory`].
+    pub fn within(index: &'a Index<'a>, state: &'a State, memory: Option<Boosts>) -> Result<Self> {
+        let boosts = match state.neighbour_weight > 0.0 && index.has_neighbours() {
+            false => None,
+            true => Some(match memory.filter(|memory| memory.suit(index)) {
+                Some(memory) => memory,
+                None => Boosts::new(index)?,
+            }),
+        };
+        Ok(Self { index, state, boosts })
+    }
+
+    /// The memory, to be used again.
+    pub fn into_memory(self) -> Option<Boosts> {
+        self.boosts
     }
 
     /// What brings the dot products with a vector, (dims), to a root mean square of 1; 1
@@ -82,7 +93,11 @@ impl<'a> Folding<'a> {
             folded.vector.fill(0.0);
         }
         if let Some(boosts) = &mut self.boosts {
-            for (position, factor) in recency(heard) {
+            let recency = recency(heard);
+            for (at, &(position, factor)) in recency.iter().enumerate() {
+                if let Some(&(later, _)) = recency.get(at + AHEAD) {
+                    self.index.prefetch_neighbours(later);
+                }
                 boosts.add(self.index, position, factor);
             }
             let rms = boosts.take(&mut folded.boosts)?;
@@ -98,8 +113,8 @@ impl<'a> Folding<'a> {
 
 fn entries<'a>(index: &Index<'a>, heard: &[Heard]) -> Vec<Entry<'a>> {
     let entry = |heard: &Heard| Entry {
-        output: index.vector(heard.position),
-        listeners: index.listeners(heard.position).unwrap_or(0),
+        output: index.vector(heard.track),
+        listeners: index.listeners(heard.track).unwrap_or(0),
         weight: heard.weight,
         signal: heard.signal,
     };
@@ -111,9 +126,9 @@ fn entries<'a>(index: &Index<'a>, heard: &[Heard]) -> Vec<Entry<'a>> {
 fn recency(heard: &[Heard]) -> Vec<(u32, f64)> {
     let mut played: Vec<&Heard> =
         heard.iter().filter(|heard| heard.signal == Signal::Played).collect();
-    played.sort_unstable_by_key(|heard| (Reverse(heard.last), heard.position));
+    played.sort_unstable_by_key(|heard| (Reverse(heard.last), heard.track));
     let weights = fading(played.iter().map(|heard| heard.last), true);
-    played.iter().map(|heard| heard.position).zip(weights).collect()
+    played.iter().map(|heard| heard.track).zip(weights).collect()
 }
 
 /// What each track heard carries of the score of the track at `position`, in the order
@@ -141,10 +156,10 @@ pub fn explain(index: &Index, state: &State, heard: &[Heard], position: u32) -> 
         }
         let rms = boosts.take(&mut Vec::new())?;
         for (heard, part) in heard.iter().zip(&mut parts) {
-            let Some(&(_, factor)) = recency.iter().find(|(at, _)| *at == heard.position) else {
+            let Some(&(_, factor)) = recency.iter().find(|(at, _)| *at == heard.track) else {
                 continue;
             };
-            let (positions, weights) = index.neighbours(heard.position);
+            let (positions, weights) = index.neighbours(heard.track);
             let own = positions.iter().zip(weights).filter(|&(&at, _)| at == position);
             let weight: f64 = own.map(|(_, &weight)| f64::from(weight)).sum();
             if weight > 0.0 {
@@ -200,7 +215,9 @@ mod tests {
     }
 
     fn heard(position: u32, signal: Signal) -> Heard {
-        Heard { position, weight: 1.0 + f64::from(position % 3), signal, last: position.into() }
+        let last = position.into();
+        let weight = 1.0 + f64::from(position % 3);
+        Heard { track: position, weight, signal, first: last, last }
     }
 
     fn query<'a>(folded: &'a Folded, exclude: &'a [u32]) -> Query<'a> {

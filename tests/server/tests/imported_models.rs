@@ -95,7 +95,10 @@ fn the_pipeline_keeps_an_imported_model() {
     client.batch_execute("CALL sparkify.run_pipeline()").unwrap();
     let kept = format!("model {first} was imported and is kept");
     assert_eq!(step(&mut client, "embeddings"), ("skipped".into(), Some(kept)));
-    assert_eq!((step(&mut client, "pipeline").0.as_str(), active(&mut client)), ("succeeded", first));
+    assert_eq!(
+        (step(&mut client, "pipeline").0.as_str(), active(&mut client)),
+        ("succeeded", first)
+    );
     assert_eq!(data::differences(&mut client, 10), [""; 0]);
 
     // Asked for, another kind is trained; what was imported is not pruned, and can come back.

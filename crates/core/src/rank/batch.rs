@@ -2,7 +2,7 @@
 
 use super::kernel::{BLOCK, Kernel};
 use super::search::{Scratch, Search, TILE_BLOCKS};
-use super::{Index, Query, Ranked, plain};
+use super::{Index, Path, Query, Ranked, plain};
 use crate::{Interrupt, Result, workers};
 
 /// Queries that go through a tile of tracks together at most: the more there are,
@@ -46,26 +46,6 @@ pub fn top_n_batch(
     answers
 }
 
-pub fn top_n_together(
-    index: &Index,
-    queries: &[Query],
-    kernel: Kernel,
-    go_on: &dyn Fn() -> bool,
-) -> Result<Option<Vec<Vec<Ranked>>>> {
-    for query in queries {
-        query.check(index)?;
-    }
-    let mut results = Vec::new();
-    super::reserve(&mut results, queries.len())?;
-    for queries in queries.chunks(GROUP) {
-        match group(index, queries, kernel, go_on)? {
-            Some(answers) => results.extend(answers),
-            None => return Ok(None),
-        }
-    }
-    Ok(Some(results))
-}
-
 /// Answers a group of queries, unless it is told not to go on.
 fn group(
     index: &Index,
@@ -73,53 +53,111 @@ fn group(
     kernel: Kernel,
     go_on: &dyn Fn() -> bool,
 ) -> Result<Option<Vec<Vec<Ranked>>>> {
-    let mut scratch = Scratch::new()?;
-    let mut results = vec![Vec::new(); queries.len()];
-    let mut searches = Vec::with_capacity(queries.len());
-    for (query, result) in queries.iter().zip(&mut results) {
+    let mut together = Together::with(index, kernel)?;
+    super::reserve(&mut together.results, queries.len())?;
+    for query in queries {
         if !go_on() {
             return Ok(None);
         }
+        together.push(query)?;
+    }
+    together.finish(go_on)
+}
+
+/// Queries that go through the tracks together on this thread, for callers that have
+/// threads of their own. Of a query is kept what one with a short list of filters takes,
+/// some kilobytes: what it borrows may go when it was added.
+pub struct Together<'a> {
+    index: &'a Index<'a>,
+    kernel: Kernel,
+    scratch: Scratch,
+    /// With the number of the query.
+    searches: Vec<(Search<'a>, usize)>,
+    results: Vec<Vec<Ranked>>,
+}
+
+impl<'a> Together<'a> {
+    /// No queries yet.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory).
+    pub fn new(index: &'a Index<'a>) -> Result<Self> {
+        Self::with(index, Kernel::new(Path::best()))
+    }
+
+    fn with(index: &'a Index<'a>, kernel: Kernel) -> Result<Self> {
+        let (searches, results) = (Vec::new(), Vec::new());
+        Ok(Self { index, kernel, scratch: Scratch::new()?, searches, results })
+    }
+
+    /// Adds a query. What few tracks decide is answered at once.
+    ///
+    /// # Errors
+    /// As [`top_n`](super::top_n).
+    pub fn add(&mut self, query: &Query) -> Result<()> {
+        query.check(self.index)?;
+        super::reserve(&mut self.results, 1)?;
+        self.push(query)
+    }
+
+    fn push(&mut self, query: &Query) -> Result<()> {
+        let mut result = Vec::new();
         if !Search::suits(query) {
-            *result = plain::top_n(index, query, &|| ())?;
-            continue;
-        }
-        let mut search = Search::new(index, query, kernel)?;
-        if search.start(&mut scratch, query.candidates)? {
-            searches.push((search, result));
+            result = plain::top_n(self.index, query, &|| ())?;
         } else {
-            *result = search.finish();
-        }
-    }
-    for first in (0..index.blocks_len()).step_by(BLOCKS) {
-        if !go_on() {
-            return Ok(None);
-        }
-        let blocks = BLOCKS.min(index.blocks_len() - first);
-        let Scratch { rows, dots, bounds, spare, .. } = &mut scratch;
-        // Queries are bounded together before the first is scored, so that the rows
-        // to score arrive meanwhile.
-        for searches in searches.chunks_mut(TOGETHER) {
-            let mut counts = [0; TOGETHER];
-            let mut finds = rows.chunks_mut(BLOCKS * BLOCK);
-            if let [(a, _), (b, _), (c, _), (d, _)] = searches {
-                let finds = std::array::from_fn(|_| finds.next().unwrap_or_default());
-                counts = Search::find_together([a, b, c, d], finds, first, blocks);
+            let mut search = Search::new(self.index, query, self.kernel)?;
+            if search.start(&mut self.scratch, query)? {
+                super::reserve(&mut self.searches, 1)?;
+                self.searches.push((search, self.results.len()));
             } else {
-                for ((count, found), (search, _)) in
-                    counts.iter_mut().zip(finds).zip(&mut *searches)
-                {
-                    *count = search.find_in_tile(found, first, blocks);
-                }
-            }
-            let finds = rows.chunks_mut(BLOCKS * BLOCK);
-            for ((count, found), (search, _)) in counts.into_iter().zip(finds).zip(searches) {
-                search.score(&mut found[..count], dots, bounds, spare);
+                result = search.finish();
             }
         }
+        self.results.push(result);
+        Ok(())
     }
-    for (search, result) in searches {
-        *result = search.finish();
+
+    /// The answer of [`top_n`](super::top_n) for each query, in the order in which they
+    /// were added; `None` where `go_on`, asked every few milliseconds, said no.
+    ///
+    /// # Errors
+    /// As [`top_n`](super::top_n).
+    pub fn finish(mut self, go_on: &dyn Fn() -> bool) -> Result<Option<Vec<Vec<Ranked>>>> {
+        let blocks = self.index.blocks_len();
+        for searches in self.searches.chunks_mut(GROUP) {
+            for first in (0..blocks).step_by(BLOCKS) {
+                if !go_on() {
+                    return Ok(None);
+                }
+                tile(&mut self.scratch, searches, first, BLOCKS.min(blocks - first));
+            }
+        }
+        for (search, number) in self.searches {
+            self.results[number] = search.finish();
+        }
+        Ok(Some(self.results))
     }
-    Ok(Some(results))
+}
+
+/// Takes a tile of tracks through a group of searches.
+fn tile(scratch: &mut Scratch, searches: &mut [(Search, usize)], first: usize, blocks: usize) {
+    let Scratch { rows, dots, bounds, spare, .. } = scratch;
+    // Queries are bounded together before the first is scored, so that the rows
+    // to score arrive meanwhile.
+    for searches in searches.chunks_mut(TOGETHER) {
+        let mut counts = [0; TOGETHER];
+        let mut finds = rows.chunks_mut(BLOCKS * BLOCK);
+        if let [(a, _), (b, _), (c, _), (d, _)] = searches {
+            let finds = std::array::from_fn(|_| finds.next().unwrap_or_default());
+            counts = Search::find_together([a, b, c, d], finds, first, blocks);
+        } else {
+            for ((count, found), (search, _)) in counts.iter_mut().zip(finds).zip(&mut *searches) {
+                *count = search.find_in_tile(found, first, blocks);
+            }
+        }
+        let finds = rows.chunks_mut(BLOCKS * BLOCK);
+        for ((count, found), (search, _)) in counts.into_iter().zip(finds).zip(searches) {
+            search.score(&mut found[..count], dots, bounds, spare);
+        }
+    }
 }

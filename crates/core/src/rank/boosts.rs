@@ -26,6 +26,11 @@ impl Boosts {
         Ok(Self { sums, added })
     }
 
+    /// Whether these are additions to as many tracks as the index has.
+    pub fn suit(&self, index: &Index) -> bool {
+        self.sums.len() == index.len()
+    }
+
     /// Adds `factor`, 0 or more, times their weights to the neighbours of the track at
     /// `position`. Sums are float64 in the order of the calls.
     pub fn add(&mut self, index: &Index, position: u32, factor: f64) {

@@ -1,7 +1,7 @@
 //! What an image holds of its model beside the vectors.
 
 use super::index::Index;
-use super::{Metric, Ranked};
+use super::{Metric, Ranked, kernel};
 
 impl<'a> Index<'a> {
     /// What scores tracks, unless a query says otherwise.
@@ -47,6 +47,13 @@ impl<'a> Index<'a> {
             self.neighbour_positions.get(range.clone()).unwrap_or_default(),
             self.neighbour_weights.get(range).unwrap_or_default(),
         )
+    }
+
+    /// Asks the processor to bring the neighbours of a track near, for use soon.
+    pub fn prefetch_neighbours(&self, position: u32) {
+        let (positions, weights) = self.neighbours(position);
+        kernel::prefetch_all(positions);
+        kernel::prefetch_all(weights);
     }
 
     pub(super) fn fine_codes(&self) -> &'a [u8] {

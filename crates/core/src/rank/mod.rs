@@ -29,6 +29,7 @@ mod tests;
 
 use std::cmp::Ordering;
 
+pub use batch::Together;
 pub use boosts::Boosts;
 pub use build::{IndexBuilder, Learned, MAX_DIMS};
 pub use bytes::{ALIGNMENT, AlignedBytes};
@@ -120,8 +121,14 @@ impl Query<'_> {
                 expected: format!("above 0 and up to {MAX_SCALE:e}"),
             });
         }
-        let wrong = |&&(_, boost): &&(u32, f64)| !(0.0..=f64::MAX).contains(&boost);
-        if let Some((_, boost)) = self.boosts.iter().find(wrong) {
+        let right = |boost: f64| (0.0..=f64::MAX).contains(&boost);
+        let mut pairs = self.boosts.iter().zip(self.boosts.get(1..).unwrap_or_default());
+        let ends = self.boosts.last().is_none_or(|&(_, boost)| right(boost));
+        // In one pass that does not stop: nearly always there is nothing to find.
+        if ends && pairs.all(|(a, b)| (a.0 < b.0) & right(a.1)) {
+            return Ok(());
+        }
+        if let Some((_, boost)) = self.boosts.iter().find(|&&(_, boost)| !right(boost)) {
             return Err(Error::OutOfRange {
                 name: "boost",
                 value: boost.to_string(),
@@ -205,17 +212,47 @@ pub fn top_n_on(
     query: &Query,
     interrupt: Interrupt,
 ) -> Result<Vec<Ranked>> {
+    top_n_with(path, index, query, &mut Workspace::default(), interrupt)
+}
+
+/// Memory that rankings are made in, to be used for one after the other.
+#[derive(Default)]
+pub struct Workspace(Option<Scratch>);
+
+/// [`top_n`] in memory that is there already.
+///
+/// # Errors
+/// As [`top_n`].
+pub fn top_n_in(
+    index: &Index,
+    query: &Query,
+    workspace: &mut Workspace,
+    interrupt: Interrupt,
+) -> Result<Vec<Ranked>> {
+    top_n_with(Path::best(), index, query, workspace, interrupt)
+}
+
+fn top_n_with(
+    path: Path,
+    index: &Index,
+    query: &Query,
+    workspace: &mut Workspace,
+    interrupt: Interrupt,
+) -> Result<Vec<Ranked>> {
     query.check(index)?;
     interrupt();
     if !Search::suits(query) {
         return plain::top_n(index, query, interrupt);
     }
-    let mut scratch = Scratch::new()?;
+    let scratch = match &mut workspace.0 {
+        Some(scratch) => scratch,
+        none => none.insert(Scratch::new()?),
+    };
     let mut search = Search::new(index, query, Kernel::new(path))?;
-    if search.start(&mut scratch, query.candidates)? {
+    if search.start(scratch, query)? {
         for first in (0..index.blocks_len()).step_by(TILE_BLOCKS) {
             interrupt();
-            search.tile(&mut scratch, first, TILE_BLOCKS.min(index.blocks_len() - first));
+            search.tile(scratch, first, TILE_BLOCKS.min(index.blocks_len() - first));
         }
     }
     Ok(search.finish())
@@ -233,7 +270,7 @@ pub fn top_n_unbounded(index: &Index, query: &Query, interrupt: Interrupt) -> Re
     }
     let mut scratch = Scratch::new()?;
     let mut search = Search::new(index, query, Kernel::new(Path::best()))?;
-    search.score_all();
+    search.score_all(&mut scratch, query)?;
     for first in (0..index.blocks_len()).step_by(TILE_BLOCKS) {
         interrupt();
         search.tile(&mut scratch, first, TILE_BLOCKS.min(index.blocks_len() - first));
@@ -271,20 +308,6 @@ pub fn top_n_batch_on(
     interrupt: Interrupt,
 ) -> Result<Vec<Vec<Ranked>>> {
     batch::top_n_batch(index, queries, threads, Kernel::new(path), interrupt)
-}
-
-/// The answer of [`top_n`] for each query, ranked together on this thread;
-/// `None` where `go_on`, asked every few milliseconds, said no. For callers
-/// that have threads of their own.
-///
-/// # Errors
-/// As [`top_n_batch`].
-pub fn top_n_together(
-    index: &Index,
-    queries: &[Query],
-    go_on: &dyn Fn() -> bool,
-) -> Result<Option<Vec<Vec<Ranked>>>> {
-    batch::top_n_together(index, queries, Kernel::new(Path::best()), go_on)
 }
 
 /// The cosine of two vectors of equal length, by the canonical sums; 0 where one is zero.

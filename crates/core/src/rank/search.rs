@@ -42,8 +42,8 @@ pub struct Scratch {
     pub bounds: Vec<f64>,
     /// Bounds while the best are looked for.
     pub spare: Vec<f64>,
-    /// Rows whose scores are added to, and what is added.
-    pub boosted: Vec<(u32, f64)>,
+    /// Tracks whose scores are added to.
+    pub boosted: boosted::Room,
 }
 
 impl Scratch {
@@ -56,17 +56,8 @@ impl Scratch {
             super::reserve(room, TILE)?;
             room.resize(TILE, 0.0);
         }
-        Ok(Self { rows, dots, bounds, spare, boosted: Vec::new() })
+        Ok(Self { rows, dots, bounds, spare, boosted: boosted::Room::default() })
     }
-}
-
-/// What is known of the tracks whose scores are added to.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Boosted {
-    /// They come among the others.
-    Open,
-    /// They have been looked at.
-    Done,
 }
 
 /// A query under way.
@@ -76,8 +67,8 @@ pub struct Search<'a> {
     pub(super) bounds: QueryBounds,
     pub(super) fine: Option<QueryFine>,
     pub(super) scoring: Scoring,
-    pub(super) boosts: &'a [(u32, f64)],
-    pub(super) boosted: Boosted,
+    /// Whether what was taken in may come again, with a lower score.
+    looked_at: bool,
     /// The metric that a track needs to come in: its cosine, or for the dot product
     /// its cosine times its length.
     reach: f64,
@@ -99,7 +90,7 @@ impl<'a> Search<'a> {
         (1..=LONGEST_LIST).contains(&query.n) && query.vector.iter().any(|&x| x != 0.0)
     }
 
-    pub fn new(index: &'a Index<'a>, query: &Query<'a>, kernel: Kernel) -> Result<Self> {
+    pub fn new(index: &'a Index<'a>, query: &Query, kernel: Kernel) -> Result<Self> {
         let scoring = Scoring::new(index, query);
         let (rotation, measures) = (index.rotation(), index.measures());
         let bounds = QueryBounds::new(query.vector, scoring.norm, rotation, measures, kernel);
@@ -118,15 +109,13 @@ impl<'a> Search<'a> {
             None => None,
         };
         let exclude_songs = query.distinct_songs && !query.exclude_songs.is_empty();
-        let boosts = query.boosts.partition_point(|&(at, _)| (at as usize) < index.len());
         Ok(Self {
             index,
             kernel,
             bounds,
             fine: fine.then(|| QueryFine::new(query.vector, scoring.norm)),
             scoring,
-            boosts: &query.boosts[..boosts],
-            boosted: if boosts == 0 { Boosted::Done } else { Boosted::Open },
+            looked_at: false,
             reach: f64::NEG_INFINITY,
             threshold: i32::MIN,
             whole_tiles: 0,
@@ -142,19 +131,20 @@ impl<'a> Search<'a> {
     }
 
     /// Finds a first cutoff, or the whole answer where few candidates are
-    /// given; returns whether tiles remain to be searched.
-    pub fn start(&mut self, scratch: &mut Scratch, candidates: Option<&[u32]>) -> Result<bool> {
+    /// given; returns whether tiles remain to be searched. The query's additions are not
+    /// asked for again.
+    pub fn start(&mut self, scratch: &mut Scratch, query: &Query) -> Result<bool> {
+        let boosts = query.boosts.partition_point(|&(at, _)| (at as usize) < self.index.len());
+        let boosts = &query.boosts[..boosts];
         if let Some(Set::Sorted(sorted)) = &self.candidates {
             let count = sorted.len();
             scratch.rows[..count].copy_from_slice(sorted);
-            self.score_exactly(&scratch.rows[..count], &mut scratch.dots);
+            self.score_all_of(&scratch.rows[..count], boosts, &mut scratch.dots);
             return Ok(false);
         }
-        if self.boosted == Boosted::Open {
-            boosted::look_at(self, scratch)?;
-        }
+        self.look_at(scratch, boosts)?;
         if !self.top.is_full() && self.index.metric() == Metric::Cosine {
-            let share = match candidates {
+            let share = match query.candidates {
                 Some(numbers) => numbers.len() as f64 / self.index.len().max(1) as f64,
                 None => 1.0,
             };
@@ -162,6 +152,15 @@ impl<'a> Search<'a> {
             first::first_cutoff(self, scratch, wanted)?;
         }
         Ok(true)
+    }
+
+    /// Takes in the best of the tracks whose scores are added to.
+    fn look_at(&mut self, scratch: &mut Scratch, boosts: &[(u32, f64)]) -> Result<()> {
+        if !boosts.is_empty() {
+            boosted::look_at(self, scratch, boosts)?;
+            self.looked_at = true;
+        }
+        Ok(())
     }
 
     /// Takes in the best of `blocks` blocks from `first`.
@@ -175,10 +174,13 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Bounds no track from now on.
-    pub fn score_all(&mut self) {
-        self.whole_tiles = usize::MAX;
+    /// Bounds no track from now on, but for those whose scores are added to.
+    pub fn score_all(&mut self, scratch: &mut Scratch, query: &Query) -> Result<()> {
         self.fine = None;
+        let boosts = query.boosts.partition_point(|&(at, _)| (at as usize) < self.index.len());
+        self.look_at(scratch, &query.boosts[..boosts])?;
+        self.whole_tiles = usize::MAX;
+        Ok(())
     }
 
     /// As [`tile`](Self::tile), of the tracks that reach `threshold`, too.
@@ -406,15 +408,14 @@ impl<'a> Search<'a> {
             let norm = self.index.norms()[row as usize];
             // Spares what follows to tracks that are far from coming in.
             let needed = if self.scoring.metric == Metric::Cosine { least * norm } else { least };
-            if dot < needed && self.boosted == Boosted::Done {
+            if dot < needed {
                 continue;
             }
             let position = self.index.position_of(row);
-            let mut ranked = Ranked { position, score: self.scoring.unboosted(dot, norm) };
-            if self.boosted == Boosted::Open {
-                ranked.score += self.boost(position).unwrap_or(0.0);
-            } else if self.top.admits(&ranked) && self.boost(position).is_some() {
-                // Taken in already where it is good enough, with what is added.
+            let ranked = Ranked { position, score: self.scoring.unboosted(dot, norm) };
+            // A track whose score is added to was taken in with the higher one, or that
+            // was not good enough, or a better version of its song is there.
+            if self.looked_at && self.top.holds(position) {
                 continue;
             }
             if self.take(ranked) {
@@ -429,10 +430,16 @@ impl<'a> Search<'a> {
         self.reach_of(self.top.cutoff()) * self.scoring.norm
     }
 
-    /// What is added to the score of the track at `position`.
-    fn boost(&self, position: u32) -> Option<f64> {
-        let found = self.boosts.binary_search_by_key(&position, |&(position, _)| position);
-        found.ok().map(|at| self.boosts[at].1)
+    /// Scores the tracks of `rows` with what is added; `dots` has room for all.
+    fn score_all_of(&mut self, rows: &[u32], boosts: &[(u32, f64)], dots: &mut [f64]) {
+        self.dots(rows, dots);
+        for (&row, &dot) in rows.iter().zip(&*dots) {
+            let position = self.index.position_of(row);
+            let unboosted = self.scoring.unboosted(dot, self.index.norms()[row as usize]);
+            let boost = boosts.binary_search_by_key(&position, |&(position, _)| position);
+            let boost = boost.map_or(0.0, |at| boosts[at].1);
+            self.take(Ranked { position, score: unboosted + boost });
+        }
     }
 
     /// Takes a track in, where it is good enough and may appear; returns whether it did.

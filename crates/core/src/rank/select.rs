@@ -37,6 +37,11 @@ impl Top {
         !self.is_full() || self.rows.last().is_some_and(|last| row.order(last).is_lt())
     }
 
+    /// Whether a row of this position is among the best.
+    pub fn holds(&self, position: u32) -> bool {
+        self.rows.iter().any(|row| row.position == position)
+    }
+
     /// Takes the row in at its place, if it is among the best. The worse row
     /// of two of a song goes, so that a row pushed out is never needed again.
     pub fn offer(&mut self, row: Ranked, song: u32) {

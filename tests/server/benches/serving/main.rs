@@ -6,6 +6,7 @@
 
 mod batch;
 mod growth;
+mod learned;
 mod measure;
 mod music;
 mod on_demand;
@@ -20,6 +21,23 @@ use crate::reference::{Faiss, Vectors};
 
 fn main() {
     let server = Server::shared();
+    let part = std::env::var("SPARKIFY_BENCH_PART").unwrap_or_default();
+    if ["", "content"].contains(&&*part) {
+        content(&server);
+    }
+    if ["", "learned"].contains(&&*part) {
+        learned::measure(&server);
+    }
+    if ["", "simulation"].contains(&&*part) {
+        simulation::measure(&server);
+    }
+    if std::env::var_os("SPARKIFY_BENCH_FULL").is_some_and(|full| full == "1") {
+        growth::measure(&server);
+    }
+}
+
+/// A model of content.
+fn content(server: &Server) {
     let database = server.database("bench");
     let client = &mut database.connect();
     music::fill_catalogue(client, None);
@@ -39,11 +57,6 @@ fn main() {
     let mut faiss = Faiss::start(&vectors);
     on_demand::measure(&database, &vectors, faiss.as_mut());
     batch::measure(client, first, &vectors, faiss.as_mut());
-    drop(faiss);
-    simulation::measure(&server);
-    if std::env::var_os("SPARKIFY_BENCH_FULL").is_some_and(|full| full == "1") {
-        growth::measure(&server);
-    }
 }
 
 /// The most memory that the server process of a connection has taken, the mapped image and shared buffers included.

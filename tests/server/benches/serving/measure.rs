@@ -39,6 +39,11 @@ impl Times {
     pub fn median(&self) -> Duration {
         self.quantile(0.5)
     }
+
+    /// The median as a table shows it.
+    pub fn shown(&self) -> String {
+        milliseconds(self.median())
+    }
 }
 
 fn milliseconds(time: Duration) -> String {
@@ -71,9 +76,9 @@ impl Table {
     /// Prints a title and the heads of the columns.
     pub fn new(title: &str, references: Vec<(String, Duration)>) -> Table {
         println!("\n{title}\n");
-        print!("{:52}{:>12}{:>12}", "", "median", "p99");
+        print!("{:52}{:>12}{:>12}{:>12}", "", "median", "p95", "p99");
         for (name, _) in &references {
-            print!("{:>22}", format!("/ {name}"));
+            print!("{:>32}", format!("median, p95 / {name}"));
         }
         println!();
         Table { references }
@@ -82,10 +87,14 @@ impl Table {
     pub fn row(&self, name: &str, times: &Times) {
         print!("{name:52}{:>12}", milliseconds(times.median()));
         // The worst of a hundred needs a hundred.
-        let p99 = if times.0.len() < 100 { "".into() } else { milliseconds(times.quantile(0.99)) };
-        print!("{p99:>12}");
+        let many = times.0.len() >= 100;
+        for share in [0.95, 0.99] {
+            print!("{:>12}", if many { milliseconds(times.quantile(share)) } else { "".into() });
+        }
         for (_, reference) in &self.references {
-            print!("{:>22.3}", times.median().as_secs_f64() / reference.as_secs_f64());
+            let ratio = |time: Duration| time.as_secs_f64() / reference.as_secs_f64();
+            let rare = if many { format!("{:.3}", ratio(times.quantile(0.95))) } else { "".into() };
+            print!("{:>22.3}{rare:>10}", ratio(times.median()));
         }
         println!();
     }

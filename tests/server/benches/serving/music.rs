@@ -50,6 +50,30 @@ pub fn add_listeners(client: &mut Client, first: usize, last: usize) {
         .expect("users and plays");
 }
 
+/// Adds users whose tastes are the simulator's, of `PLAYS` plays each or nearly, none
+/// of a track heard before.
+pub fn simulate_listeners(client: &mut Client) {
+    let more = PLAYS as i32 * 4 / 3;
+    client.execute("SELECT sparkify.generate_users($1)", &[&(LISTENERS as i32)]).expect("users");
+    client
+        .execute(
+            "SELECT sparkify.generate_events($1, activity_spread => 0, doubling_days => 36500,
+                 monthly_churn => 0, repeat_share => 0)",
+            &[&more],
+        )
+        .expect("plays");
+    client
+        .execute(
+            "DELETE FROM sparkify.listening_events AS e USING (
+                 SELECT user_id, played_at, event_id,
+                     row_number() OVER (PARTITION BY user_id ORDER BY played_at DESC, event_id) AS back
+                 FROM sparkify.listening_events) AS o
+             WHERE back > $1 AND (e.user_id, e.played_at, e.event_id) = (o.user_id, o.played_at, o.event_id)",
+            &[&(PLAYS as i64)],
+        )
+        .expect("fewer plays");
+}
+
 /// Adds one user of so many different tracks.
 pub fn add_listener(client: &mut Client, user_id: &str, plays: i32) {
     client.execute("INSERT INTO sparkify.users VALUES ($1)", &[&user_id]).expect("a user");

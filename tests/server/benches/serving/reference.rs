@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use postgres::Client;
-use sparkify_core::rank::{AlignedBytes, Index, IndexBuilder};
+use sparkify_core::rank::{AlignedBytes, Index, IndexBuilder, Learned, Metric};
 
 /// The vectors of the active model.
 pub struct Vectors {
@@ -40,10 +40,16 @@ impl Vectors {
 
     /// The core's image, without ids and songs.
     pub fn pack(&self) -> AlignedBytes {
+        self.pack_as(Metric::Cosine)
+    }
+
+    /// As [`pack`](Self::pack), ranked by this metric.
+    pub fn pack_as(&self, metric: Metric) -> AlignedBytes {
         let mut builder = IndexBuilder::new(self.dims).expect("dims");
         for (number, row) in self.tracks.chunks_exact(self.dims).enumerate() {
             builder.push(&format!("{number:09}"), row, number as u128, None).expect("a track");
         }
+        builder.learned(Learned { metric, ..Learned::default() }).expect("a model");
         let image = builder.finish(0, &|| ()).expect("memory");
         Index::open(&image).expect("a valid image");
         image

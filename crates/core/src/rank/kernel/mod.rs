@@ -302,6 +302,19 @@ pub fn prefetch_codes(codes: &[u8], width: usize, numbers: &[u32]) {
     let _ = (codes, width, numbers);
 }
 
+/// Asks the processor to bring all of `numbers` near.
+#[inline]
+pub fn prefetch_all<T>(numbers: &[T]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in numbers.chunks(64 / size_of::<T>().max(1)) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: x86-64 has SSE; a prefetch reads nothing, from any address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = numbers;
+}
+
 /// Writes the numbers of the set bits of `mask`. Most masks have one bit or
 /// none: the first is written whether it is there or not, which spares a branch
 /// that cannot be predicted.
