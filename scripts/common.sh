@@ -5,6 +5,9 @@
 # the server's user can read wherever this clone may be.
 set -euo pipefail
 
+# The PostgreSQL that the Debian release carries: 17 from Debian 13 on.
+release=$(sed -nE 's/^VERSION_ID="?([0-9]+).*/\1/p' /etc/os-release 2>/dev/null || true)
+if grep -qs '^ID=debian' /etc/os-release && [ "${release:-12}" -ge 13 ]; then PG_MAJOR=${PG_MAJOR:-17}; fi
 PG_MAJOR=${PG_MAJOR:-15}
 PGRX_VERSION=0.18.1
 # What is built beside the server's version; FEATURES= builds without streams.
