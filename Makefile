@@ -1,6 +1,7 @@
 # Every target says what it does and fails loudly. The work is in scripts/.
 SHELL := /bin/bash
-export PG_MAJOR ?= 15
+# Left to scripts/common.sh, which looks at the Debian release.
+export PG_MAJOR
 # Handed on by name, so that no value is read as a command.
 export TRACKS HISTORY FRESH GRAFANA FULL DESTDIR CALLS KILLS CANCELS SECONDS_TO_RUN SEED
 export PG_CONFIG_TARGET := $(PG_CONFIG)

@@ -4,9 +4,6 @@
 "$CLONE/scripts/setup.sh"
 cd "$CLONE"
 
-# The router is SQL alone.
-install -m 644 router/sparkify_router* "$PREFIX/share/postgresql/$PG_MAJOR/extension/"
-
 # A second run has nothing to do.
 stamp=$STATE/installed
 sources=$(sources_stamp)

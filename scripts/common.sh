@@ -5,6 +5,9 @@
 # the server's user can read wherever this clone may be.
 set -euo pipefail
 
+# The PostgreSQL that the Debian release carries: 17 from Debian 13 on.
+release=$(sed -nE 's/^VERSION_ID="?([0-9]+).*/\1/p' /etc/os-release 2>/dev/null || true)
+if grep -qs '^ID=debian' /etc/os-release && [ "${release:-12}" -ge 13 ]; then PG_MAJOR=${PG_MAJOR:-17}; fi
 PG_MAJOR=${PG_MAJOR:-15}
 PGRX_VERSION=0.18.1
 # What is built beside the server's version; FEATURES= builds without streams.
@@ -80,7 +83,7 @@ build_library() {
     PGRX_PG_CONFIG_PATH=$2 cargo build --release --lib --no-default-features --features "pg$1 $FEATURES"
 }
 
-# The script that CREATE EXTENSION runs: sql/install.sql with the files it names.
+# The script that CREATE EXTENSION runs: a file (sql/install.sql) with the files it names.
 install_script() {
     (cd "$CLONE" && awk '
         /^-- include / {
@@ -90,20 +93,28 @@ install_script() {
             close($3)
             next
         }
-        { print }' sql/install.sql)
+        { print }' "${1:-sql/install.sql}")
 }
 
-# Lays the three files (and the scripts of upgrades) ready in a folder.
+# The router is SQL alone.
+stage_router() {
+    local version
+    version=$(extension_version)
+    sed "s/@CARGO_VERSION@/$version/" "$CLONE/router/sparkify_router.control" > "$1/sparkify_router.control"
+    install_script router/install.sql > "$1/sparkify_router--$version.sql"
+}
+
+# Lays the files of the extension (and the scripts of upgrades) ready in a folder.
 stage_extension() {
     local version script
     version=$(extension_version)
     mkdir -p "$1"
     rm -f "$1"/sparkify*
-    cp "$CLONE/target/release/libsparkify.so" "$1/sparkify.so"
+    cp "${LIBRARY:-$CLONE/target/release/libsparkify.so}" "$1/sparkify.so"
     sed "s/@CARGO_VERSION@/$version/" "$CLONE/sparkify.control" > "$1/sparkify.control"
     install_script > "$1/sparkify--$version.sql"
-    cp "$CLONE"/router/sparkify_router* "$1"
-    for script in "$CLONE"/sql/sparkify--*--*.sql; do
+    stage_router "$1"
+    for script in "$CLONE"/sql/sparkify--*--*.sql "$CLONE"/router/sparkify_router--*--*.sql; do
         [ ! -f "$script" ] || cp "$script" "$1"
     done
 }

@@ -35,5 +35,4 @@ staged=$CLONE/target/staged-$major
 stage_extension "$staged"
 say "Installing into $libraries and $extensions"
 copy_extension "$staged" "$libraries" "$extensions" "${sudo[@]}"
-"${sudo[@]}" install -m 644 router/sparkify_router* "$extensions/"
 say "Done: CREATE EXTENSION sparkify;"

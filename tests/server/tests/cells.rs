@@ -72,6 +72,13 @@ fn answers_are_equal(cells: &Cells) {
         "SELECT * FROM sparkify.profile_tracks()",
         "SELECT * FROM sparkify.histogram_tracks('tempo', 7)",
         "SELECT * FROM sparkify.correlate_tracks()",
+        "SELECT * FROM sparkify.outlier_tracks('tempo')",
+        "SELECT * FROM sparkify.outlier_tracks()",
+        "SELECT * FROM sparkify.popular_tracks(20)",
+        "SELECT * FROM sparkify.popular_tracks(5, since => '100 years', genres => '{genre 1,genre 2}')",
+        "SELECT * FROM sparkify.trending(30, since => '50 years')",
+        "SELECT * FROM sparkify.recommend_for('{track 3,track 9}', 7)",
+        "SELECT u.user_id, x.* FROM sparkify.users AS u, sparkify.recommend(u.user_id, 1) AS r, sparkify.explain_recommendation(u.user_id, r.track_id, 3) AS x WHERE u.user_id LIKE '%4'",
         "SELECT model_id, kind, metric, params, active FROM sparkify.models",
     ] {
         let expected = texts(&mut plain, sql);
@@ -84,15 +91,79 @@ fn answers_are_equal(cells: &Cells) {
     assert_eq!(failed_checks(&mut cells.trainer.connect()), [""; 0]);
 }
 
-/// What the router has is called as in a plain database; what it lacks is stated here.
+/// What the router answers, called as in a plain database.
+const ROUTED: [&str; 17] = [
+    "correlate_tracks",
+    "explain_recommendation",
+    "forget_user",
+    "grant_reader",
+    "help",
+    "histogram_tracks",
+    "import_history",
+    "ingest_events",
+    "outlier_tracks",
+    "popular_tracks",
+    "profile_tracks",
+    "rate_track",
+    "recommend",
+    "recommend_for",
+    "recommend_json",
+    "similar_tracks",
+    "trending",
+];
+
+/// What readers and writers call in a plain database and not on a router, and why.
+const NOT_ROUTED: [(&str, &str); 7] = [
+    ("import_events", "reads tables beside the extension: called in the cell"),
+    ("import_tracks", "reads tables beside the extension: called in the trainer"),
+    ("is_simulated", "arithmetic, for databases in which the simulator runs"),
+    ("load_history", "reads files of the server: called in the cell, or import_history()"),
+    ("load_tracks", "reads files of the server: called in the trainer"),
+    ("similar_users", "compares with the stored vectors of one database: called in the cell"),
+    ("song_key", "arithmetic of the catalogue: called in trainer or cell"),
+];
+
 fn signatures_are_those_of_a_plain_database(cells: &Cells) {
     let (mut door, mut plain) = (cells.door(), cells.plain.connect());
-    let calls = "SELECT p.proname, pg_get_function_arguments(p.oid) AS takes, pg_get_function_result(p.oid) AS gives FROM pg_proc AS p
-        WHERE p.pronamespace = 'sparkify'::regnamespace
-          AND p.proname IN ('recommend', 'recommend_json', 'similar_tracks', 'ingest_events', 'forget_user', 'rate_track', 'profile_tracks',
-                            'correlate_tracks', 'histogram_tracks', 'outlier_tracks', 'grant_reader')";
-    assert_eq!(texts(&mut door, calls).len(), 11);
-    assert_eq!(texts(&mut door, calls), texts(&mut plain, calls));
+    let named = format!("'{}'", ROUTED.join("', '"));
+    let calls = format!(
+        "SELECT p.proname, pg_get_function_arguments(p.oid) AS takes, pg_get_function_result(p.oid) AS gives FROM pg_proc AS p
+        WHERE p.pronamespace = 'sparkify'::regnamespace AND p.proname IN ({named})"
+    );
+    assert_eq!(texts(&mut door, &calls).len(), ROUTED.len());
+    assert_eq!(texts(&mut door, &calls), texts(&mut plain, &calls));
+    // Each function of a reader or writer is either answered or left out for a reason.
+    let mut stated: Vec<&str> =
+        ROUTED.iter().copied().filter(|name| *name != "grant_reader").collect();
+    stated.extend(NOT_ROUTED.iter().map(|(name, _)| *name));
+    stated.sort_unstable();
+    let theirs = "SELECT DISTINCT substr(name, 10) COLLATE \"C\" FROM sparkify_internal.stated_privileges, regexp_split_to_table(objects, '\\s+') AS name
+        WHERE kind = 'function' AND part IN ('reader', 'writer') AND name LIKE 'sparkify.%' ORDER BY 1";
+    let theirs: Vec<String> =
+        plain.query(theirs, &[]).unwrap().iter().map(|row| row.get(0)).collect();
+    assert_eq!(theirs, stated);
+    // And it has nothing else but what makes a router, and who may use it.
+    let others = format!(
+        "SELECT p.proname FROM pg_proc AS p WHERE p.pronamespace = 'sparkify'::regnamespace AND p.proname NOT IN ({named})"
+    );
+    assert_eq!(texts(&mut door, &others), ["(grant_writer)", "(make_router)"]);
+    // Comments: of relations and columns the same, of a function with how it is answered.
+    let comments = "SELECT c.relname, d.objsubid, d.description FROM pg_class AS c JOIN pg_description AS d ON d.objoid = c.oid AND d.classoid = 'pg_class'::regclass
+        WHERE c.relnamespace = 'sparkify'::regnamespace AND c.relkind IN ('r', 'v', 'f', 'p')
+          AND c.relname NOT IN ('raw_tracks', 'rejected_tracks', 'rejected_events', 'unmatched_plays')";
+    let there = texts(&mut plain, comments);
+    assert!(there.len() > 100, "{}", there.len());
+    assert_eq!(texts(&mut door, comments), there);
+    let said = format!(
+        "SELECT p.proname, split_part(obj_description(p.oid, 'pg_proc'), ' On this router: ', 1) AS said FROM pg_proc AS p
+        WHERE p.pronamespace = 'sparkify'::regnamespace AND p.proname IN ({named})"
+    );
+    assert_eq!(texts(&mut door, &said), texts(&mut plain, &said));
+    let unsaid = "SELECT p.oid::regprocedure FROM pg_proc AS p WHERE p.pronamespace IN ('sparkify'::regnamespace, 'sparkify_internal'::regnamespace)
+          AND obj_description(p.oid, 'pg_proc') IS NULL";
+    assert_eq!(texts(&mut door, unsaid), [""; 0]);
+    let helped = "SELECT signature FROM sparkify.help() WHERE signature LIKE 'popular%'";
+    assert_eq!(texts(&mut door, helped), texts(&mut plain, helped));
     // A reader's relations, their columns and types.
     let columns =
         "SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod) FROM pg_class AS c
@@ -226,6 +297,13 @@ fn plays_come_by_the_router(cells: &Cells) {
     let (code, message) = refusal(door.query("SELECT * FROM sparkify.recommend('nobody')", &[]));
     assert_eq!(code.code(), "P0002");
     assert!(message.contains("user \"nobody\" does not exist"), "{message}");
+    let country = "SELECT * FROM sparkify.popular_tracks(5, country => 'SE')";
+    let refused = refusal(door.query(country, &[]));
+    assert_eq!(refused.0.code(), "0A000");
+    assert!(refused.1.contains("country \"SE\""), "{}", refused.1);
+    let history = r#"SELECT * FROM sparkify.import_history('[{"ts": "2025-05-01T08:00:30Z", "ms_played": 200000, "spotify_track_uri": "spotify:track:nowhere",
+        "master_metadata_track_name": "Song 5", "master_metadata_album_artist_name": "Artist 5"}]', 'new 3')"#;
+    assert_eq!(texts(&mut door, history), texts(&mut plain, history));
     cells.wait_for_plays();
     let gone = "SELECT count(*) FROM sparkify.listening_events WHERE user_id = 'new 9'";
     assert_eq!(number(&mut cells.trainer.connect(), gone), 0);
@@ -307,10 +385,13 @@ fn each_is_killed_in_turn(cells: &Cells) {
             }
         }
         assert!(served > 60 && out > 20, "{served} {out}");
-        assert_eq!(
-            door.query("SELECT * FROM sparkify.similar_tracks('track 5', 4)", &[]).unwrap().len(),
-            4
-        );
+        for sql in [
+            "SELECT * FROM sparkify.similar_tracks('track 5', 4)",
+            "SELECT * FROM sparkify.popular_tracks(4)",
+            "SELECT * FROM sparkify.recommend_for('{track 5}', 4)",
+        ] {
+            assert_eq!(door.query(sql, &[]).unwrap().len(), 4, "{sql}");
+        }
         let status = texts(
             &mut door,
             "SELECT cell, connected, message = 'ok' AS fine FROM sparkify.cell_status",
