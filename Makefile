@@ -3,11 +3,11 @@ SHELL := /bin/bash
 # Left to scripts/common.sh, which looks at the Debian release.
 export PG_MAJOR
 # Handed on by name, so that no value is read as a command.
-export TRACKS HISTORY FRESH GRAFANA FULL DESTDIR CALLS KILLS CANCELS SECONDS_TO_RUN SEED
+export TRACKS HISTORY FRESH GRAFANA FULL DESTDIR CALLS KILLS CANCELS SECONDS_TO_RUN PLAYS SEED
 export PG_CONFIG_TARGET := $(PG_CONFIG)
 unexport PG_CONFIG
 
-.PHONY: help run run-stream test-stream start stop psql test bench fuzz chaos soak cancel lint schema docs install uninstall clean
+.PHONY: help run run-stream test-stream start stop psql test bench bench-stream fuzz chaos soak cancel lint schema docs install uninstall clean
 help: ## Lists the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 18
 
@@ -34,6 +34,9 @@ test-stream: ## Kills what can be killed while 200,000 plays stream in
 
 bench: ## Measures the core, and SQL; TRACKS=file.csv for a real catalogue, FULL=1 for growth
 	@scripts/bench.sh
+
+bench-stream: ## Measures streams beside kcat into COPY: throughput, latency, memory, cancelling; PLAYS=1000000
+	@scripts/bench-stream.sh
 
 fuzz: ## Calls every function with whatever its types allow; CALLS=20000 SEED=1
 	@scripts/trust.sh fuzz

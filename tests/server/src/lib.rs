@@ -5,6 +5,7 @@
 //! A test that stops, kills or configures its server makes one of its own with
 //! [`Server::start`]; it ends with the value.
 
+pub mod cancel;
 pub mod cells;
 pub mod consistency;
 pub mod data;

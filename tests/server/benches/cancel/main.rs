@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use postgres::{Client, NoTls};
+use sparkify_server_tests::cancel::cancel;
 use sparkify_server_tests::random::{Random, from_environment};
 use sparkify_server_tests::{Database, Server};
 
@@ -135,21 +136,6 @@ fn usual(client: &mut Client, statement: &str) -> Duration {
         assert!(took > Duration::from_secs(29), "{statement}: {error}");
     }
     took
-}
-
-/// From the cancel to the end; `None` where the statement had ended before.
-fn cancel(client: &mut Client, statement: &str, after: Duration) -> Option<Duration> {
-    let token = client.cancel_token();
-    let cancelling = std::thread::spawn(move || {
-        std::thread::sleep(after);
-        // The server closes the connection once the signal is sent.
-        token.cancel_query(NoTls).expect("a cancel is sent");
-        Instant::now()
-    });
-    let cancelled = client.batch_execute(statement).is_err();
-    let end = Instant::now();
-    let sent = cancelling.join().expect("the cancelling thread");
-    cancelled.then(|| end.saturating_duration_since(sent))
 }
 
 fn fill(client: &mut Client, tracks: Option<&Path>) {
