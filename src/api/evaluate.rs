@@ -4,6 +4,7 @@ use pgrx::PgSqlErrorCode;
 use pgrx::datum::Interval;
 use pgrx::prelude::*;
 use serde_json::json;
+use sparkify_core::Error;
 use sparkify_core::embedding::{self, Dims};
 use sparkify_learn::evaluate::{Later, Ranker, evaluate};
 use sparkify_learn::metrics::Catalogue;
@@ -142,17 +143,26 @@ impl Evaluation {
             let model = or_raise(train(&plays.known, features, &self.options, &interrupt));
             measure(self.kind.name(), Ranker::Model(&model));
         }
-        measure("content", Ranker::Content(&content, dims));
+        if dims > 0 {
+            measure("content", Ranker::Content(&content, dims));
+        }
         measure("popularity", Ranker::Popularity(&listeners));
         measure("chance", Ranker::Chance(self.options.seed));
         rows
     }
 
-    /// Unit vectors of the tracks from their content, and their dims.
+    /// Unit vectors of the tracks from their content, and their dims: none where no
+    /// feature differs between the tracks.
     fn content(&self, catalogue: &CatalogueFeatures) -> (Vec<f32>, usize) {
         let features = catalogue.features();
         let dims = Dims::AtMost(CONTENT_DIMS);
-        let pca = or_raise(embedding::fit(&features, dims, self.genre_weight, &interrupt));
+        let pca = match embedding::fit(&features, dims, self.genre_weight, &interrupt) {
+            // Nothing tells the tracks apart but their plays.
+            Err(Error::AboveRank { rank: 0, .. }) if self.kind != Kind::Content => {
+                return (Vec::new(), 0);
+            }
+            fitted => or_raise(fitted),
+        };
         let dims = pca.components.nrows();
         let mut vectors = memory::filled(0.0, catalogue.track_ids.len() * dims, "vectors");
         or_raise(pca.project(&features, &interrupt, |track, embedding| {

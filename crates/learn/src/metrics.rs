@@ -227,7 +227,7 @@ impl Evaluation {
     }
 }
 
-/// Mean of `1 − cos` over the pairs; none of fewer than two tracks. A vector
+/// Mean of `1 − cos` over the pairs; none of fewer than two tracks or without vectors. A vector
 /// without length is at a right angle to every other.
 fn diversity(list: &[u32], catalogue: &Catalogue) -> Option<f64> {
     let pairs = list.len() * list.len().saturating_sub(1) / 2;
@@ -245,7 +245,7 @@ fn diversity(list: &[u32], catalogue: &Catalogue) -> Option<f64> {
         }
     }
     let together: f64 = sum.iter().map(|x| x * x).sum();
-    (pairs > 0).then(|| 1.0 - (together - own) / 2.0 / pairs as f64)
+    (pairs > 0 && catalogue.dims > 0).then(|| 1.0 - (together - own) / 2.0 / pairs as f64)
 }
 
 /// Inequality of counts: 0 where all are the same, near 1 where one has all.

@@ -72,8 +72,8 @@ const FEWEST_USERS: usize = 20;
 const CHOICE_ITERATIONS: usize = 2;
 
 const RIDGES: [f64; 3] = [0.4, 0.1, 0.6];
-const OUTPUT_EXPONENTS: [f64; 5] = [0.5, 0.25, 0.75, 0.0, 1.0];
-const NEIGHBOUR_WEIGHTS: [f64; 8] = [0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0];
+const OUTPUT_EXPONENTS: [f64; 7] = [0.5, 0.25, 0.75, 0.0, 1.0, 1.5, 2.0];
+const NEIGHBOUR_WEIGHTS: [f64; 10] = [0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 2.0, 4.0];
 
 /// A trained model.
 pub struct Model {

@@ -50,6 +50,28 @@ fn the_pipeline_learns_where_plays_are_enough_and_evaluates_once_a_week() {
 }
 
 #[test]
+fn plays_alone_are_enough_where_nothing_is_known_of_the_tracks() {
+    let server = Server::shared();
+    let database = server.database("learning_bare");
+    let mut client = database.connect();
+    client.batch_execute(TWO_TASTES).unwrap();
+    let bare = "UPDATE sparkify.tracks SET genres = '{}', primary_genre = NULL, energy = NULL, valence = NULL";
+    client.batch_execute(bare).unwrap();
+    client.batch_execute("CALL sparkify.run_pipeline(n => 3)").unwrap();
+    let (status, message) = step(&mut client, "evaluation");
+    assert_eq!(status, "succeeded", "{message}");
+    assert!(message.contains("hybrid 0.") && !message.contains("content"), "{message}");
+    let lists = "SELECT count(*) FROM sparkify.user_recommendations";
+    assert_eq!(number(&mut client, lists), 360);
+    // All at one moment, years ago: what is held out to choose by is drawn then.
+    client.batch_execute("UPDATE sparkify.listening_events SET played_at = '2009-01-01'").unwrap();
+    client.batch_execute("SELECT sparkify.train_model()").unwrap();
+    let own = "SELECT count(*) FROM sparkify.users AS u CROSS JOIN LATERAL sparkify.recommend(u.user_id, 5) AS r
+        WHERE right(r.track_id, 1)::int % 2 = right(u.user_id, 1)::int % 2";
+    assert_eq!(number(&mut client, own), 600);
+}
+
+#[test]
 fn a_model_of_a_kind_that_came_out_worse_is_not_activated_unless_forced() {
     let server = Server::shared();
     let database = server.database("pipeline_worse");
