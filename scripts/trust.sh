@@ -18,7 +18,7 @@ chaos)
     ;;
 soak)
     export SPARKIFY_SOAK_SECONDS=${SECONDS_TO_RUN:-300} SPARKIFY_SOAK_SEED=${SEED:-1}
-    cargo test -p sparkify-server-tests --test soak -- --nocapture --ignored
+    cargo test -p sparkify-server-tests --test soak -- --nocapture
     ;;
 cancel)
     export SPARKIFY_TRACKS= SPARKIFY_CANCELS=${CANCELS:-12}

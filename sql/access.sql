@@ -112,6 +112,8 @@ BEGIN
             ERRCODE = 'insufficient_privilege',
             HINT = 'Ask a role that sees all of the user''s rows to call sparkify.forget_user().';
     END IF;
+    -- See wait_for_turns().
+    PERFORM FROM sparkify_internal.turns WHERE work = 'refresh' FOR SHARE;
     FOR relation IN
         SELECT c.oid FROM pg_class AS c
         JOIN pg_depend AS d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid
@@ -135,7 +137,9 @@ BEGIN
     IF rows > 0 THEN
         RETURN NEXT;
     END IF;
-    -- Totals are corrected by what was noted, which names the user until then.
+    -- Totals are corrected by what was noted, which names the user until then. A refresh
+    -- under way would pass this one by, and write what is deleted here.
+    PERFORM FROM sparkify_internal.turns WHERE work = 'summaries' FOR UPDATE;
     PERFORM sparkify.refresh_summaries();
     DELETE FROM sparkify_internal.changed_users AS c WHERE c.user_id = forget_traces.user_id;
     DELETE FROM sparkify_internal.list_totals AS t WHERE t.user_id = forget_traces.user_id;

@@ -103,7 +103,7 @@ INSERT INTO sparkify_internal.stated_privileges (part, kind, privileges, objects
          sparkify_internal.note_plays sparkify_internal.note_lists sparkify_internal.note_service sparkify_internal.note_outcomes sparkify_internal.count_reach
          sparkify_internal.mark_stale
          sparkify_internal.mark_stale_by_tracks sparkify_internal.mark_stale_by_totals
-         sparkify_internal.renew_fingerprints sparkify_internal.delete_of_models sparkify_internal.delete_of_users
+         sparkify_internal.renew_fingerprints sparkify_internal.wait_for_turns sparkify_internal.delete_of_models sparkify_internal.delete_of_users
          sparkify_internal.forget_recommended sparkify_internal.require_table sparkify_internal.require_file_reader
          sparkify.make_trainer sparkify.join_trainer sparkify.leave_trainer sparkify.remove_cell
          sparkify.follow_users sparkify.take_users sparkify.reopen_users

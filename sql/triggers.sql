@@ -166,6 +166,22 @@ BEGIN
     RETURN NULL;
 END $$;
 COMMENT ON FUNCTION sparkify_internal.delete_of_models() IS 'Trigger: deletes the vectors and recommendations of deleted models.';
+
+-- Whoever deletes models or users deletes rows that a refresh writes, in another
+-- order: it waits for a refresh under way before it touches any of them, and for an
+-- activation, which changes two models.
+CREATE FUNCTION sparkify_internal.wait_for_turns() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM sparkify_internal.require_table(TG_RELID, 'sparkify.models');
+    UPDATE sparkify_internal.turns SET taken = taken + 1 WHERE work = 'refresh';
+    UPDATE sparkify_internal.turns SET taken = taken + 1 WHERE work = 'activation';
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION sparkify_internal.wait_for_turns() IS
+    'Trigger: has a deletion of models wait for refreshes and activations under way, and keeps new ones out until it is committed.';
+CREATE TRIGGER models_to_be_deleted BEFORE DELETE ON sparkify.models
+    FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.wait_for_turns();
 CREATE TRIGGER models_truncated AFTER TRUNCATE ON sparkify.models
     FOR EACH STATEMENT EXECUTE FUNCTION sparkify_internal.delete_of_models();
 
@@ -177,6 +193,8 @@ DECLARE
     erased   jsonb := '{}';
 BEGIN
     PERFORM sparkify_internal.require_table(TG_RELID, 'sparkify.users');
+    -- Beside other deletions, not beside a refresh: see wait_for_turns().
+    PERFORM FROM sparkify_internal.turns WHERE work = 'refresh' FOR SHARE;
     FOREACH relation IN ARRAY ARRAY['recommendation_lists', 'simulated_tastes', 'unmatched_plays', 'user_vectors'] LOOP
         IF TG_OP = 'TRUNCATE' THEN
             EXECUTE format('DELETE FROM sparkify.%I', relation);
