@@ -203,7 +203,7 @@ fn every_query_runs_as_the_reader() {
         .iter()
         .map(|sql| reader.query(sql, &[]).unwrap_or_else(|error| panic!("{sql}: {error}")).len())
         .collect();
-    assert_eq!(found, [0, 0, 0], "no data; of the first, that alerts");
+    assert_eq!(found, [0, 0, 0, 0], "no data; of the first, that alerts");
 
     fill(&mut owner);
     for user in USERS {
@@ -235,7 +235,19 @@ fn every_query_runs_as_the_reader() {
     }
     let found: Vec<usize> =
         alert_queries().iter().map(|sql| reader.query(sql, &[]).unwrap().len()).collect();
-    assert_eq!(found, [1, 1, 0], "too few lists were tested to tell quality");
+    assert_eq!(found, [1, 1, 0, 0], "too few lists were tested to tell quality, and no streams");
+    // A stream that stores nothing while messages wait, one that failed, one that is fine.
+    owner
+        .batch_execute(
+            "SELECT sparkify.create_stream(name, 'nowhere:9092', 'plays') FROM unnest(ARRAY['slow', 'failing', 'fine']) AS name;
+             UPDATE sparkify_internal.stream_state AS t SET last_error = 'no broker answers', last_error_at = now()
+             FROM sparkify_internal.streams AS s WHERE s.stream_id = t.stream_id AND s.name = 'failing';
+             INSERT INTO sparkify_internal.stream_offsets (stream_id, \"partition\", next_offset, end_offset, moved_at, seen_at)
+             SELECT stream_id, 0, 5, CASE name WHEN 'slow' THEN 9 ELSE 5 END, now() - interval '1 hour', now() FROM sparkify_internal.streams",
+        )
+        .unwrap();
+    let trouble: i32 = reader.query_one(&alert_queries()[3], &[]).unwrap().get(0);
+    assert_eq!(trouble, 2);
 }
 
 #[test]
@@ -517,8 +529,8 @@ fn provisioning_names_the_data_source_and_keeps_its_password_outside() {
     );
     assert!(source.contains("password: ${SPARKIFY_DB_PASSWORD}\n"));
     let rules = read("provisioning/alerting/sparkify.yaml");
-    assert_eq!(rules.matches("datasourceUid: sparkify\n").count(), 3);
-    assert_eq!(rules.matches("execErrState: Alerting\n").count(), 3);
+    assert_eq!(rules.matches("datasourceUid: sparkify\n").count(), 4);
+    assert_eq!(rules.matches("execErrState: Alerting\n").count(), 4);
     let freshness = rules.split("uid: sparkify-").nth(1).expect("a rule");
     assert!(freshness.starts_with("freshness\n") && freshness.contains("noDataState: Alerting\n"));
     let provider = read("provisioning/dashboards/sparkify.yaml");
