@@ -229,21 +229,3 @@ COMMENT ON FUNCTION sparkify_internal.ask_cells() IS 'Part of cell_status: asks 
 CREATE VIEW sparkify.cell_status AS SELECT * FROM sparkify_internal.ask_cells();
 COMMENT ON VIEW sparkify.cell_status IS
     'How cells fare, a row for each; one that cannot be reached has its connection string for a name, and the reason as its message.';
-
--- What there is to call, on this router.
-
-CREATE FUNCTION sparkify.help(about text DEFAULT NULL)
-RETURNS TABLE (signature text, purpose text)
-LANGUAGE sql STABLE PARALLEL SAFE ROWS 40 SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE p.prokind WHEN 'p' THEN 'CALL ' ELSE '' END || p.proname || '('
-               || regexp_replace(replace(pg_get_function_arguments(p.oid), 'IN ', ''),
-                                 '::("[^"]*"|[a-z ]+)(\[\])?', '', 'g')
-               || ')',
-           substring(obj_description(p.oid, 'pg_proc') FROM '^.*?\.(?= |$)')
-    FROM pg_proc AS p
-    WHERE p.pronamespace = 'sparkify'::regnamespace AND p.prorettype <> 'trigger'::regtype
-        AND (about IS NULL
-             OR strpos(lower(p.proname || ' ' || obj_description(p.oid, 'pg_proc')), lower(about)) > 0)
-    ORDER BY p.proname
-$$;
-COMMENT ON FUNCTION sparkify.help(text) IS 'what it has.';
